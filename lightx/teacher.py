@@ -94,7 +94,7 @@ def predict(
             bar.update(len(rows))
     return out
 
-# %% ../nbs/01_teacher.ipynb #6a2d2b68
+# %% ../nbs/01_teacher.ipynb #74823f2d
 def train_teacher(
     teacher: Teacher,           # with a head for the classes; trained in place
     ids: list[list[int]],       # N lists of token ids
@@ -113,7 +113,7 @@ def train_teacher(
         args = TrainingArguments(
             output_dir=scratch, num_train_epochs=epochs, learning_rate=lr, per_device_train_batch_size=batch_size,
             warmup_steps=int(steps / 10), weight_decay=0.01, seed=seed, train_sampling_strategy="group_by_length",
-            save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=not progress)
+            save_strategy="no", dataloader_pin_memory=torch.cuda.is_available(), logging_strategy="no", report_to="none", disable_tqdm=not progress)
         rows = Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * len(o) for o in ids], "labels": labels})
         Trainer(teacher.model, args, DataCollatorWithPadding(teacher.tokenizer), train_dataset=rows).train()
     teacher.model.eval()
