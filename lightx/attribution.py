@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .data import InputError
 from .teacher import max_positions
 
-# %% ../nbs/02_attribution.ipynb #f0287fa7
+# %% ../nbs/02_attribution.ipynb #413b3987
 TARGETS = ("logits", "centred", "probabilities")
 BASELINES = ("zero", "pad")
 
@@ -38,7 +38,7 @@ def apply_target(
     if target == "centred": return logits - logits.mean(-1, keepdim=True)
     return logits.softmax(-1) if target == "probabilities" else logits
 
-# %% ../nbs/02_attribution.ipynb #ceda8eb8
+# %% ../nbs/02_attribution.ipynb #18345044
 class Paths:
     "Straight lines from the baseline to each text of a batch, in the space of token embeddings."
     def __init__(self,
@@ -51,8 +51,10 @@ class Paths:
     ):
         check_choice("baseline", baseline, BASELINES)
         if input_ids.shape[1] > max_positions(model):
-            raise InputError(f"a text has {input_ids.shape[1]:,} tokens, this model reads {max_positions(model)} at most: cut it with max_length")
-        self.model, self.mask, self.target, self.chunk = model, attention_mask, target, max(1, max_tokens // input_ids.shape[1])
+            raise InputError(f"a text has {input_ids.shape[1]:,} tokens, this model reads {max_positions(model)} at most: "
+                             "cut it with max_length")
+        self.model, self.mask, self.target = model, attention_mask, target
+        self.chunk = max(1, max_tokens // input_ids.shape[1])
         table = model.get_input_embeddings()
         with torch.no_grad():
             x = table(input_ids)
@@ -67,7 +69,7 @@ class Paths:
         "Logits [P, C] for `embeddings` in place of those of `texts`."
         return self.model(inputs_embeds=embeddings, attention_mask=self.mask[texts]).logits
 
-# %% ../nbs/02_attribution.ipynb #f1f5a5a2
+# %% ../nbs/02_attribution.ipynb #68f3a1d9
 @patch
 @torch.no_grad()
 def logits(self:Paths,
@@ -103,7 +105,7 @@ def _slopes(self:Paths, texts, t):
     if free: out[..., -1] = -out[..., :-1].sum(-1)
     return out
 
-# %% ../nbs/02_attribution.ipynb #d2c9177f
+# %% ../nbs/02_attribution.ipynb #b0f4f346
 def gauss(n: int) -> tuple[torch.Tensor, torch.Tensor]: # nodes [n] in (0, 1), weights [n] that sum to 1
     "Gauss-Legendre nodes and weights on the unit interval."
     nodes, weights = np.polynomial.legendre.leggauss(n)
@@ -122,7 +124,7 @@ def integrate(self:Paths,
     slopes = self.slopes(texts.repeat_interleave(n), t.flatten()).unflatten(0, (-1, n)) # [P, n, T, C]
     return torch.einsum("pntc,pn->ptc", slopes, (b - a)[:, None] * weights)
 
-# %% ../nbs/02_attribution.ipynb #dd2964b2
+# %% ../nbs/02_attribution.ipynb #1821d7e6
 PROBES, PIECES, NODES = 8, 4, 4 # chosen on the AG News teacher: see nbs/experiments/speed.ipynb
 
 def place(
@@ -138,7 +140,7 @@ def place(
     edges = [np.interp(np.linspace(0, 1, pieces + 1), row, grid) for row in share.cpu().numpy()]
     return torch.tensor(np.array(edges), dtype=torch.float32, device=profile.device)
 
-# %% ../nbs/02_attribution.ipynb #737bf8ea
+# %% ../nbs/02_attribution.ipynb #b93f82f7
 def _refine(paths, texts, a, b, fa, fb, spread, tol, max_steps):
     "Integrate pieces of paths and halve those that are not exact enough: attributions [B, T, C] and steps [B]."
     out, error, share = 0, torch.zeros_like(spread), torch.full_like(a, tol / PIECES)
@@ -161,9 +163,10 @@ def _halve(paths, texts, a, b, fa, fb, share):
     if not len(texts): return texts, a, b, fa, fb, share
     middle = (a + b) / 2
     fm = paths.explained(texts, middle)
-    return texts.repeat(2), torch.cat([a, middle]), torch.cat([middle, b]), torch.cat([fa, fm]), torch.cat([fm, fb]), share.repeat(2) / 2
+    ends = torch.cat([a, middle]), torch.cat([middle, b]), torch.cat([fa, fm]), torch.cat([fm, fb])
+    return texts.repeat(2), *ends, share.repeat(2) / 2
 
-# %% ../nbs/02_attribution.ipynb #0e4a868a
+# %% ../nbs/02_attribution.ipynb #909657bc
 @dataclass
 class Attributions:
     "What each token adds to each class, and how far the sum is from what it should be."
@@ -185,7 +188,7 @@ def frozen(model):
         model.train(training)
         for p, o in zip(model.parameters(), needed): p.requires_grad_(o)
 
-# %% ../nbs/02_attribution.ipynb #826a96e1
+# %% ../nbs/02_attribution.ipynb #7c500939
 def _uniform(paths, everyone, n_steps):
     "Attributions by the same nodes for each text, and the logits at both ends."
     ends = torch.stack([paths.logits(everyone, torch.full(everyone.shape, o, device=everyone.device)) for o in (0., 1.)], 1)
@@ -199,7 +202,8 @@ def _adaptive(paths, everyone, tol, max_steps):
     ends = logits[:, [0, -1]]
     edges = place(apply_target(logits, paths.target), PIECES)
     f = apply_target(torch.cat([ends[:, :1], at(edges[:, 1:-1]), ends[:, 1:]], 1), paths.target)
-    pieces = everyone.repeat_interleave(PIECES), edges[:, :-1].flatten(), edges[:, 1:].flatten(), f[:, :-1].flatten(0, 1), f[:, 1:].flatten(0, 1)
+    pieces = everyone.repeat_interleave(PIECES), edges[:, :-1].flatten(), edges[:, 1:].flatten()
+    pieces += f[:, :-1].flatten(0, 1), f[:, 1:].flatten(0, 1)
     return *_refine(paths, *pieces, spread(apply_target(ends, paths.target)), tol, max_steps), ends
 
 def spread(ends: torch.Tensor) -> torch.Tensor: # [B, 2, C] -> [B]
@@ -207,7 +211,7 @@ def spread(ends: torch.Tensor) -> torch.Tensor: # [B, 2, C] -> [B]
     moved = ends[:, 1] - ends[:, 0]
     return (moved.amax(-1) - moved.amin(-1)).clamp_min(1e-5)
 
-# %% ../nbs/02_attribution.ipynb #e9da93af
+# %% ../nbs/02_attribution.ipynb #c22dcbe8
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], texts of like length
@@ -231,7 +235,7 @@ def integrated_gradients(
     error = delta.abs().amax(1) / spread(explained)
     return Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
 
-# %% ../nbs/02_attribution.ipynb #dde41e0f
+# %% ../nbs/02_attribution.ipynb #a27cbb63
 def captum_attributions(
     model,                          # a sequence classifier of transformers
     input_ids: torch.Tensor,        # [B, T]

@@ -203,7 +203,7 @@ def fingerprint(ds) -> str: # 16 hex digits
     for text, label in zip(ds["text"], ds["label"]): h.update(f"{label}\0{text}\0".encode())
     return h.hexdigest()[:16]
 
-# %% ../nbs/00_data.ipynb #b366ab90
+# %% ../nbs/00_data.ipynb #b57110ae
 def balanced(
     ds,                 # a `datasets.Dataset` with a class column `label`
     n_per_class: int,   # texts a class; 0 takes all
@@ -217,7 +217,8 @@ def balanced(
     for c, name in enumerate(ds.features["label"].names):
         mine = np.flatnonzero(labels[order] == c)[:n_per_class]
         if len(mine) < n_per_class:
-            raise InputError(f"class {name!r} has {len(mine)} texts, fewer than the {n_per_class} asked for: take at most {len(mine)} a class")
+            raise InputError(f"class {name!r} has {len(mine)} texts, fewer than the {n_per_class} asked for: "
+                             f"take at most {len(mine)} a class")
         keep.append(mine)
     return ds.select(order[np.sort(np.concatenate(keep))])
 

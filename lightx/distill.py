@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'Examples', 'toy_corpus', 'train_student', 'predict_student', 'explain_student']
 
-# %% ../nbs/06_distill.ipynb #79bee67f
+# %% ../nbs/06_distill.ipynb #9c735ff5
 import numpy as np
 import torch
 from fastcore.basics import patch
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from .attribution import check_choice
 from .data import InputError, pad
 from .losses import Batch
 
-# %% ../nbs/06_distill.ipynb #b7e6b236
+# %% ../nbs/06_distill.ipynb #9742bfbe
 class Examples:
     "Texts, labels and the teacher's explanations, as tensors."
     def __init__(self,
@@ -28,8 +29,9 @@ class Examples:
         self.input_ids, self.attention_mask = pad(ids, pad_id)
         self.labels, self.attributions, self.baseline_logits = torch.as_tensor(labels), None, None
         if known is None: return
-        if [len(o) for o in known.values] != self.lengths.tolist(): raise InputError("the explanations are not of these texts: ask for them with the same token ids")
-        self.attributions = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(o.astype(np.float32)) for o in known.values], batch_first=True)
+        if [len(o) for o in known.values] != self.lengths.tolist():
+            raise InputError("the explanations are not of these texts: ask for them with the same token ids")
+        self.attributions = pad_sequence([torch.from_numpy(o.astype(np.float32)) for o in known.values], batch_first=True)
         self.baseline_logits = torch.from_numpy(known.baseline_logits)
 
     def __len__(self): return len(self.labels)
@@ -57,7 +59,7 @@ def toy_corpus(
     pulls = [np.eye(classes, dtype=np.float32)[np.array(o) % classes] / len(o) for o in ids]
     return ids, [int(o.sum(0).argmax()) for o in pulls], pulls
 
-# %% ../nbs/06_distill.ipynb #e57d26c4
+# %% ../nbs/06_distill.ipynb #25ab1dd1
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 def train_student(
@@ -85,7 +87,8 @@ def train_student(
                 for k, v in parts.items(): sums[k] = sums.get(k, 0) + v * len(rows) / len(examples)
                 bar.update(len(rows))
             history.append({"epoch": epoch + 1} | {k: float(v) for k, v in sums.items()})
-            if not np.isfinite(history[-1]["loss"]): raise InputError(f"the loss is {history[-1]['loss']} after epoch {epoch + 1}: lower lr ({lr}) or the weights of the loss")
+            if not np.isfinite(last := history[-1]["loss"]):
+                raise InputError(f"the loss is {last} after epoch {epoch + 1}: lower lr ({lr}) or the weights of the loss")
     student.eval()
     return history
 

@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     attributions: torch.Tensor | None = None     # E_T [B, T, C]
     baseline_logits: torch.Tensor | None = None  # [B, C]
 
-# %% ../nbs/05_losses.ipynb #7820a68d
+# %% ../nbs/05_losses.ipynb #3d328eef
 @dataclass(frozen=True)
 class CrossEntropy:
     "Cross-entropy on the labels alone."
@@ -64,7 +64,8 @@ class LightX:
 
     def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
         logits, attributions = student.explain(batch.input_ids, batch.attention_mask)
-        parts = {"ce": F.cross_entropy(logits, batch.labels), "xai": xai_loss(attributions, batch.attributions, batch.attention_mask, self.width)}
+        parts = {"ce": F.cross_entropy(logits, batch.labels),
+                 "xai": xai_loss(attributions, batch.attributions, batch.attention_mask, self.width)}
         explained = self.xai_weight * parts["xai"]
         if self.baseline_weight:
             parts["baseline"] = baseline_loss(student.baseline_logits(batch.input_ids, batch.attention_mask), batch.baseline_logits)

@@ -35,7 +35,7 @@ def auc(logits: np.ndarray, labels: np.ndarray) -> float:
     p = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     return float(sk.roc_auc_score(labels, p if p.shape[1] > 2 else p[:, 1], multi_class="ovr"))
 
-# %% ../nbs/07_metrics.ipynb #ef8d9ffc
+# %% ../nbs/07_metrics.ipynb #438423ec
 def _strongest(e, k):
     "Positions of the k largest attributions by absolute value, the first of equals first."
     return set(np.argsort(-np.abs(e), kind="stable")[:k].tolist())
@@ -49,7 +49,7 @@ def sign_agreement(teacher: np.ndarray, student: np.ndarray, k: int = 10) -> flo
     "Share of the k strongest tokens that both have, with the same sign."
     k = min(k, len(teacher))
     both = _strongest(teacher, k) & _strongest(student, k)
-    return sum(np.sign(teacher[i]) == np.sign(student[i]) for i in both) / k
+    return sum(bool(np.sign(teacher[i]) == np.sign(student[i])) for i in both) / k
 
 def cosine(teacher: np.ndarray, student: np.ndarray) -> float:
     "Cosine of the angle between the two; 0 where one of them is zero throughout."
@@ -61,7 +61,7 @@ def rank_correlation(teacher: np.ndarray, student: np.ndarray) -> float:
     if np.ptp(teacher) == 0 or np.ptp(student) == 0: return 0.0
     return float(spearmanr(teacher, student).statistic)
 
-# %% ../nbs/07_metrics.ipynb #994d3ed3
+# %% ../nbs/07_metrics.ipynb #00801fc8
 AGREEMENTS = (cosine, rank_correlation, feature_agreement, sign_agreement)
 
 def agreement(
@@ -69,7 +69,7 @@ def agreement(
     student: list[np.ndarray]  # N of [n, C]
 ) -> dict[str, float]:         # for each of `AGREEMENTS`
     "How far two sets of explanations agree, averaged over texts and classes."
-    pairs = [(np.asarray(t, np.float64)[:, c], np.asarray(s, np.float64)[:, c]) for t, s in zip(teacher, student) for c in range(t.shape[1])]
+    pairs = [pair for t, s in zip(teacher, student) for pair in zip(np.asarray(t, np.float64).T, np.asarray(s, np.float64).T)]
     return {f.__name__: float(np.mean([f(t, s) for t, s in pairs])) for f in AGREEMENTS}
 
 # %% ../nbs/07_metrics.ipynb #4819a6e0

@@ -4,22 +4,21 @@
 
 # %% auto #0
 __all__ = ['FIELDS', 'text_key', 'weights_key', 'run_settings', 'pack_shard', 'unpack_shard', 'Store', 'Explanations',
-           'explain_corpus']
+           'explain_corpus', 'corpus_logits']
 
-# %% ../nbs/03_store.ipynb #4dcbf6e7
-import hashlib, json, os
+# %% ../nbs/03_store.ipynb #a6469ec8
+import hashlib, json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from fastcore.basics import patch
 from safetensors.numpy import load as load_shard, save as save_shard
 from tqdm import tqdm
 
 import lightx
 from .attribution import integrated_gradients
 from .data import InputError, atomic_path, cache_dir, content_key, log, pad
+from .teacher import predict
 
 # %% ../nbs/03_store.ipynb #29407e54
 def text_key(ids: list[int]) -> bytes: # 16 bytes
@@ -37,7 +36,7 @@ def run_settings(teacher, **settings) -> dict:
     return dict(weights=weights_key(teacher.model), vocabulary=content_key(teacher.tokenizer.get_vocab()),
                 version=lightx.__version__, **settings)
 
-# %% ../nbs/03_store.ipynb #3f99f1b3
+# %% ../nbs/03_store.ipynb #13535460
 FIELDS = ("logits", "baseline_logits", "delta", "steps", "error", "above")
 
 def pack_shard(
@@ -45,7 +44,8 @@ def pack_shard(
     made                  # `Attributions` of them
 ) -> bytes:
     "The bytes of a shard."
-    per_text = {o: getattr(made, o).cpu().numpy() for o in FIELDS}
+    # safetensors writes the buffer behind an array, which for a slice is not the array.
+    per_text = {o: np.ascontiguousarray(getattr(made, o).cpu().numpy()) for o in FIELDS}
     values = np.concatenate([v[:len(o)] for o, v in zip(ids, made.values.cpu().numpy())]).astype(np.float16)
     keys = np.frombuffer(b"".join(map(text_key, ids)), np.uint8).reshape(-1, 16)
     return save_shard(dict(values=values, key=keys.copy(), length=np.array([len(o) for o in ids]), **per_text))
@@ -127,3 +127,17 @@ def explain_corpus(
     if above := sum(bool(o["above"]) for o in rows):
         log.warning("%s of %s texts reached %s steps above the tolerance of %s", above, len(rows), max_steps, tol)
     return Explanations([o["values"] for o in rows], *(np.stack([o[f] for o in rows]) for f in FIELDS))
+
+# %% ../nbs/03_store.ipynb #2e678073
+def corpus_logits(
+    teacher,                # `Teacher`
+    ids: list[list[int]],   # N lists of token ids
+    progress: bool = True   # show a bar
+) -> np.ndarray:            # [N, C]
+    "The teacher's logits of a corpus: read where they are known, computed and kept where not."
+    texts = hashlib.sha256(b"".join(map(text_key, ids))).hexdigest()
+    file = cache_dir()/"logits"/f"{content_key(run_settings(teacher), texts)}.safetensors"
+    if not file.exists():
+        logits = predict(teacher.model, ids, teacher.model.config.pad_token_id or 0, progress=progress).numpy()
+        with atomic_path(file) as tmp: tmp.write_bytes(save_shard({"logits": logits}))
+    return load_shard(file.read_bytes())["logits"]

@@ -26,7 +26,7 @@ def relu_secant(
     slope = (F.relu(p) - F.relu(p0)) / torch.where(meet, torch.ones_like(step), step)
     return torch.where(meet, (p > 0).to(p), slope)
 
-# %% ../nbs/04_student.ipynb #4f31a0a3
+# %% ../nbs/04_student.ipynb #65638dc8
 class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["lightx", "text-classification"]):
     "Embedding, mean over tokens, hidden layer, output layer; with exact attributions."
     def __init__(self,
@@ -39,7 +39,7 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
         baseline: str = "zero",     # "zero" or "pad"
         target: str = "logits",     # "logits", "centred" or "probabilities"
         pool_width: int = 0,        # 0: mean over the text's tokens; else the sum over this many
-        embed_std: float = 1.0      # spread of the random start of the embedding
+        embed_std: float = 0.1      # spread of the random start of the embedding
     ):
         super().__init__()
         check_choice("baseline", baseline, BASELINES)
@@ -50,7 +50,7 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
         self.hidden, self.output = nn.Linear(embed_dim, hidden), nn.Linear(hidden, num_labels)
         self.dropout = nn.Dropout(dropout)
 
-# %% ../nbs/04_student.ipynb #e5c13672
+# %% ../nbs/04_student.ipynb #e98e9da2
 @patch
 def _pool(self:MLPStudent, input_ids, attention_mask):
     "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
@@ -83,9 +83,9 @@ def baseline_logits(self:MLPStudent,
     input_ids: torch.Tensor,     # [B, T]
     attention_mask: torch.Tensor # [B, T], 1 = token
 ) -> torch.Tensor:               # logits [B, C] of the baseline of each text
-    "Logits where every token is the baseline: where the explanation starts from."
+    "Logits where every token is the baseline, without dropout: where the explanation starts from."
     p0 = self._pool(input_ids, attention_mask)[3]
-    return self._head(p0, self.dropout(torch.ones_like(p0)))
+    return self._head(p0, torch.ones_like(p0))
 
 # %% ../nbs/04_student.ipynb #484c7f96
 @patch

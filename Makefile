@@ -1,0 +1,39 @@
+# Everything that lightx needs, from a machine with Python 3.11, make and a package index.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# The environment's own folder comes first, so that notebooks and subprocesses find its commands.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lab notebooks readme clean
+demo: .venv/demo            ## fine-tune, explain, sweep alpha and report on embedded data
+	lightx sweep --jobs 2 --out runs/demo
+
+test: export HF_HUB_OFFLINE = 1
+test: export HF_DATASETS_OFFLINE = 1
+test: .venv/dev             ## notebooks, tests, a papermill run, a wheel
+	ruff check lightx tests setup.py
+	OMP_NUM_THREADS=1 nbdev_test --n_workers 2
+	pytest
+
+lab: .venv/dev              ## the notebooks in JupyterLab
+	jupyter lab nbs
+
+notebooks: .venv/dev        ## after an edit: export, clean, and the README from nbs/index.ipynb
+	nbdev_export
+	nbdev_clean
+	$(MAKE) readme
+
+readme:
+	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb | sed 's#](experiments/#](nbs/experiments/#g' > README.md
+
+clean:                      ## forget the environment, builds and runs
+	rm -rf .venv build dist *.egg-info _proc _docs runs/*
+
+# torch comes first and by itself: a wider range may fetch gigabytes of CUDA packages for a CPU.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$@ -m pip install -q torch==2.13.0
+
+.venv/demo .venv/dev: .venv/%: settings.ini setup.py | .venv/bin/python
+	$(BIN)/python -m pip install -q -e '.[$*]'
+	touch $@
