@@ -140,33 +140,45 @@ def place(
     edges = [np.interp(np.linspace(0, 1, pieces + 1), row, grid) for row in share.cpu().numpy()]
     return torch.tensor(np.array(edges), dtype=torch.float32, device=profile.device)
 
-# %% ../nbs/02_attribution.ipynb #b93f82f7
-def _refine(paths, texts, a, b, fa, fb, spread, tol, max_steps):
-    "Integrate pieces of paths and halve those that are not exact enough: attributions [B, T, C] and steps [B]."
-    out, error, share = 0, torch.zeros_like(spread), torch.full_like(a, tol / PIECES)
-    steps = torch.zeros_like(spread, dtype=torch.long)
-    while len(texts):
-        steps.index_add_(0, texts, torch.full_like(texts, NODES))
-        got = paths.integrate(texts, a, b, NODES)
-        gap = (got.sum(1) - (fb - fa)).abs().amax(-1) / spread[texts]
-        total = error.index_add(0, texts, gap)[texts] # the text's error if all of its pieces were kept
-        keep = (gap <= share) | (total <= tol)
-        needed = torch.zeros_like(steps).index_add(0, texts, 2 * NODES * (~keep).long())
-        keep |= (steps + needed > max_steps)[texts]
-        out = torch.zeros(len(spread), *got.shape[1:], device=a.device).index_add(0, texts[keep], got[keep]) + out
-        error.index_add_(0, texts[keep], gap[keep])
-        texts, a, b, fa, fb, share = _halve(paths, *(o[~keep] for o in (texts, a, b, fa, fb, share)))
-    return out, steps
+# %% ../nbs/02_attribution.ipynb #73def94e
+def _take(pieces, rows):
+    "Some of the pieces: their texts, ends, and the target at the ends."
+    return tuple(o[rows] for o in pieces)
 
-def _halve(paths, texts, a, b, fa, fb, share):
+def _halve(paths, pieces):
     "Both halves of each piece; the target at its middle by a forward pass."
-    if not len(texts): return texts, a, b, fa, fb, share
+    texts, a, b, fa, fb = pieces
     middle = (a + b) / 2
     fm = paths.explained(texts, middle)
-    ends = torch.cat([a, middle]), torch.cat([middle, b]), torch.cat([fa, fm]), torch.cat([fm, fb])
-    return texts.repeat(2), *ends, share.repeat(2) / 2
+    return texts.repeat(2), torch.cat([a, middle]), torch.cat([middle, b]), torch.cat([fa, fm]), torch.cat([fm, fb])
 
-# %% ../nbs/02_attribution.ipynb #909657bc
+def _integrate(paths, pieces, spread):
+    "Attributions [P, T, C] of pieces, and how far their sums are off [P], relative to the spread."
+    texts, a, b, fa, fb = pieces
+    got = paths.integrate(texts, a, b, NODES)
+    return got, (got.sum(1) - (fb - fa)).abs().amax(-1) / spread[texts]
+
+# %% ../nbs/02_attribution.ipynb #9ae8e8bb
+def _refine(paths, pieces, spread, tol, max_steps):
+    "Integrate pieces of paths and halve the worst until their errors add up to `tol`: attributions [B, T, C], steps [B]."
+    got, gap = _integrate(paths, pieces, spread)
+    none, texts = torch.zeros_like(spread), pieces[0]
+    steps = none.index_add(0, texts, torch.full_like(gap, NODES))
+    while True:
+        worst = none.scatter_reduce(0, texts, gap, "amax")[texts]
+        split = (none.index_add(0, texts, gap) > tol)[texts] & (gap >= worst / 4)
+        cost = none.index_add(0, texts, 2 * NODES * split.float())
+        # Where the budget does not allow all of these, the worst piece alone; where not even that, none.
+        split &= (steps + cost <= max_steps)[texts] | (gap == worst)
+        split &= (steps + 2 * NODES <= max_steps)[texts]
+        if not split.any(): return torch.zeros(len(spread), *got.shape[1:], device=got.device).index_add(0, texts, got), steps.long()
+        halves = _halve(paths, _take(pieces, split))
+        more, more_gap = _integrate(paths, halves, spread)
+        steps = steps.index_add(0, halves[0], torch.full_like(more_gap, NODES))
+        pieces = tuple(torch.cat(o) for o in zip(_take(pieces, ~split), halves))
+        got, gap, texts = torch.cat([got[~split], more]), torch.cat([gap[~split], more_gap]), pieces[0]
+
+# %% ../nbs/02_attribution.ipynb #0e4a868a
 @dataclass
 class Attributions:
     "What each token adds to each class, and how far the sum is from what it should be."
@@ -188,7 +200,7 @@ def frozen(model):
         model.train(training)
         for p, o in zip(model.parameters(), needed): p.requires_grad_(o)
 
-# %% ../nbs/02_attribution.ipynb #7c500939
+# %% ../nbs/02_attribution.ipynb #3d9b4d32
 def _uniform(paths, everyone, n_steps):
     "Attributions by the same nodes for each text, and the logits at both ends."
     ends = torch.stack([paths.logits(everyone, torch.full(everyone.shape, o, device=everyone.device)) for o in (0., 1.)], 1)
@@ -204,14 +216,14 @@ def _adaptive(paths, everyone, tol, max_steps):
     f = apply_target(torch.cat([ends[:, :1], at(edges[:, 1:-1]), ends[:, 1:]], 1), paths.target)
     pieces = everyone.repeat_interleave(PIECES), edges[:, :-1].flatten(), edges[:, 1:].flatten()
     pieces += f[:, :-1].flatten(0, 1), f[:, 1:].flatten(0, 1)
-    return *_refine(paths, *pieces, spread(apply_target(ends, paths.target)), tol, max_steps), ends
+    return *_refine(paths, pieces, spread(apply_target(ends, paths.target)), tol, max_steps), ends
 
 def spread(ends: torch.Tensor) -> torch.Tensor: # [B, 2, C] -> [B]
     "How far what is explained lies apart between the classes: the unit of the relative error."
     moved = ends[:, 1] - ends[:, 0]
     return (moved.amax(-1) - moved.amin(-1)).clamp_min(1e-5)
 
-# %% ../nbs/02_attribution.ipynb #c22dcbe8
+# %% ../nbs/02_attribution.ipynb #e9da93af
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], texts of like length
@@ -235,7 +247,7 @@ def integrated_gradients(
     error = delta.abs().amax(1) / spread(explained)
     return Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
 
-# %% ../nbs/02_attribution.ipynb #a27cbb63
+# %% ../nbs/02_attribution.ipynb #dde41e0f
 def captum_attributions(
     model,                          # a sequence classifier of transformers
     input_ids: torch.Tensor,        # [B, T]

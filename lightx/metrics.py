@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AGREEMENTS', 'accuracy', 'macro_f1', 'matthews', 'auc', 'feature_agreement', 'sign_agreement', 'cosine',
-           'rank_correlation', 'agreement', 'xai_floor', 'n_parameters', 'n_bytes', 'latency', 'peak_memory', 'a_batch',
+           'rank_correlation', 'agreement', 'xai_floor', 'n_parameters', 'n_bytes', 'latency', 'peak_memory',
            'run_a_batch', 'costs']
 
 # %% ../nbs/07_metrics.ipynb #9e996df4
@@ -136,15 +136,12 @@ def peak_memory(
     try: return here.recv()
     finally: process.join()
 
-# %% ../nbs/07_metrics.ipynb #0aa6fa2f
-def a_batch(texts: int = 32, tokens: int = 53) -> dict: # input_ids, attention_mask, each [texts, tokens]
-    "A batch to measure with."
-    ids = torch.arange(texts * tokens).reshape(texts, tokens) % 30_000 + 100
-    return dict(input_ids=ids, attention_mask=torch.ones_like(ids))
-
-def run_a_batch(model):
-    "Run a model on `a_batch`."
-    return model(**a_batch())
+# %% ../nbs/07_metrics.ipynb #52e7c246
+def run_a_batch(model, texts: int = 32, tokens: int = 53):
+    "Run a model on a batch of made-up texts."
+    vocab = next(o.num_embeddings for o in model.modules() if isinstance(o, torch.nn.Embedding))
+    ids = torch.arange(texts * tokens).reshape(texts, tokens) % vocab
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
 def costs(
     make # a function of a module, without arguments, that makes the model

@@ -87,7 +87,7 @@ def baseline_logits(self:MLPStudent,
     p0 = self._pool(input_ids, attention_mask)[3]
     return self._head(p0, torch.ones_like(p0))
 
-# %% ../nbs/04_student.ipynb #484c7f96
+# %% ../nbs/04_student.ipynb #dfd34967
 @patch
 def _pull(self:MLPStudent, p, p0, keep):
     "How the target moves with each hidden unit on average along the path [B, C, H]."
@@ -97,7 +97,7 @@ def _pull(self:MLPStudent, p, p0, keep):
     return w * (relu_secant(p, p0) * keep)[:, None]
 
 @patch
-def _probability_pull(self:MLPStudent, p, p0, keep, pieces=16):
+def _probability_pull(self:MLPStudent, p, p0, keep, pieces=32):
     "`_pull` for probabilities, summed over pieces of the path."
     at = torch.linspace(0, 1, 2 * pieces + 1, device=p.device)[:, None, None]
     way = p0 + at * (p - p0)                                        # [2Q+1, B, H]

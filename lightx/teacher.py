@@ -33,7 +33,7 @@ def find_model(
     if not folder.exists() and name.startswith((".", "/", "~")): raise InputError(f"{name}: no such folder")
     return str(folder) if folder.is_dir() else name
 
-# %% ../nbs/01_teacher.ipynb #e82b2e75
+# %% ../nbs/01_teacher.ipynb #a8d919a3
 def check_teacher(
     teacher: Teacher,               # to be checked
     name: str,                      # its name, for the error
@@ -54,9 +54,10 @@ def check_teacher(
 def max_positions(model) -> int: # tokens
     "The longest text that a model can read."
     limit = getattr(model.config, "max_position_embeddings", None) or 10**9
-    # RoBERTa counts positions from its padding id on, so two of its rows are never used.
+    # RoBERTa counts positions from the one after its padding id, so the rows before that are never used.
     positions = next((m for n, m in model.named_modules() if n.endswith("position_embeddings")), None)
-    return limit - (getattr(positions, "padding_idx", None) or -1) - 1
+    unused = getattr(positions, "padding_idx", None)
+    return limit if unused is None else limit - unused - 1
 
 # %% ../nbs/01_teacher.ipynb #651da4ae
 def _not_to_be_had(name, error):

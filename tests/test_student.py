@@ -42,11 +42,12 @@ def test_probabilities_are_complete_by_quadrature():
 def by_captum(student, ids, mask, n_steps):
     """All classes by captum, on the embeddings that the student reads."""
     class FromEmbeddings(torch.nn.Module):
-        def forward(self, e):
+        def forward(self, e, mask):
             x = (e * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
             return student.output(torch.relu(student.hidden(x)))
     e, ig = student.embedding(ids).detach(), IntegratedGradients(FromEmbeddings())
-    return torch.stack([ig.attribute(e, target=c, n_steps=n_steps).sum(-1) for c in range(student.output.out_features)], -1) * mask[..., None]
+    made = [ig.attribute(e, target=c, n_steps=n_steps, additional_forward_args=(mask,)).sum(-1) for c in range(student.output.out_features)]
+    return torch.stack(made, -1) * mask[..., None]
 
 
 def test_captum_converges_to_the_closed_form():
