@@ -38,7 +38,7 @@ def apply_target(
     if target == "centred": return logits - logits.mean(-1, keepdim=True)
     return logits.softmax(-1) if target == "probabilities" else logits
 
-# %% ../nbs/02_attribution.ipynb #18345044
+# %% ../nbs/02_attribution.ipynb #4075536b
 class Paths:
     "Straight lines from the baseline to each text of a batch, in the space of token embeddings."
     def __init__(self,
@@ -61,15 +61,21 @@ class Paths:
             self.base = torch.zeros_like(x[0, 0]) if baseline == "zero" else table.weight[model.config.pad_token_id or 0].clone()
             self.step = x - self.base # [B, T, D], from the baseline to the text
 
-    def at(self, texts, t):
-        "Embeddings [P, T, D] of point `t[p]` on the path of text `texts[p]`."
+    def at(self,
+        texts: torch.Tensor, # [P], row of the text
+        t: torch.Tensor      # [P], place on its path
+    ) -> torch.Tensor:       # [P, T, D]
+        "Embeddings of points on the paths."
         return self.base + t[:, None, None] * self.step[texts]
 
-    def answer(self, texts, embeddings):
-        "Logits [P, C] for `embeddings` in place of those of `texts`."
+    def answer(self,
+        texts: torch.Tensor,     # [P], row of the text
+        embeddings: torch.Tensor # [P, T, D], to stand in for its own
+    ) -> torch.Tensor:           # [P, C]
+        "Logits for given embeddings."
         return self.model(inputs_embeds=embeddings, attention_mask=self.mask[texts]).logits
 
-# %% ../nbs/02_attribution.ipynb #68f3a1d9
+# %% ../nbs/02_attribution.ipynb #630fff69
 @patch
 @torch.no_grad()
 def logits(self:Paths,
@@ -80,8 +86,11 @@ def logits(self:Paths,
     return torch.cat([self.answer(i, self.at(i, s)) for i, s in zip(texts.split(self.chunk), t.split(self.chunk))])
 
 @patch
-def explained(self:Paths, texts, t):
-    "The target at points on the paths [P, C]."
+def explained(self:Paths,
+    texts: torch.Tensor, # [P], row of the text
+    t: torch.Tensor      # [P], place on its path
+) -> torch.Tensor:       # [P, C]
+    "The target at points on the paths."
     return apply_target(self.logits(texts, t), self.target)
 
 @patch
@@ -178,7 +187,7 @@ def _refine(paths, pieces, spread, tol, max_steps):
         pieces = tuple(torch.cat(o) for o in zip(_take(pieces, ~split), halves))
         got, gap, texts = torch.cat([got[~split], more]), torch.cat([gap[~split], more_gap]), pieces[0]
 
-# %% ../nbs/02_attribution.ipynb #0e4a868a
+# %% ../nbs/02_attribution.ipynb #18c6c17c
 @dataclass
 class Attributions:
     "What each token adds to each class, and how far the sum is from what it should be."
@@ -191,7 +200,9 @@ class Attributions:
     above: torch.Tensor           # [B], True where `max_steps` ended the refinement above `tol`
 
 @contextmanager
-def frozen(model):
+def frozen(
+    model # any module
+):
     "A model in eval mode whose weights need no gradients, restored afterwards."
     training, needed = model.training, [p.requires_grad for p in model.parameters()]
     model.eval().requires_grad_(False)
@@ -200,7 +211,7 @@ def frozen(model):
         model.train(training)
         for p, o in zip(model.parameters(), needed): p.requires_grad_(o)
 
-# %% ../nbs/02_attribution.ipynb #3d9b4d32
+# %% ../nbs/02_attribution.ipynb #48002680
 def _uniform(paths, everyone, n_steps):
     "Attributions by the same nodes for each text, and the logits at both ends."
     ends = torch.stack([paths.logits(everyone, torch.full(everyone.shape, o, device=everyone.device)) for o in (0., 1.)], 1)
@@ -218,7 +229,9 @@ def _adaptive(paths, everyone, tol, max_steps):
     pieces += f[:, :-1].flatten(0, 1), f[:, 1:].flatten(0, 1)
     return *_refine(paths, pieces, spread(apply_target(ends, paths.target)), tol, max_steps), ends
 
-def spread(ends: torch.Tensor) -> torch.Tensor: # [B, 2, C] -> [B]
+def spread(
+    ends: torch.Tensor # [B, 2, C], the target at the baseline and at the text
+) -> torch.Tensor:     # [B]
     "How far what is explained lies apart between the classes: the unit of the relative error."
     moved = ends[:, 1] - ends[:, 0]
     return (moved.amax(-1) - moved.amin(-1)).clamp_min(1e-5)

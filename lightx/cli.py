@@ -18,12 +18,14 @@ from rich.table import Table
 
 from . import __version__
 
-# %% ../nbs/10_cli.ipynb #6330ce08
+# %% ../nbs/10_cli.ipynb #00461ca1
 app = typer.Typer(name="lightx", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
                   help="Distil a fine-tuned transformer into a classifier of a few megabytes that decides for the same reasons.")
 console = Console()
 
-def show_version(asked: bool):
+def show_version(
+    asked: bool # whether the option was given
+):
     "Print the version and stop, if it was asked for."
     if asked:
         typer.echo(f"lightx {__version__}")
@@ -35,12 +37,18 @@ def common(
 ):
     "Options that stand before a command."
 
-# %% ../nbs/10_cli.ipynb #8fa3d823
-def option(help: str, *flags: str):
+# %% ../nbs/10_cli.ipynb #8b276e3f
+def option(
+    help: str,  # what it does
+    *flags: str # as it is typed; default: from the parameter's name
+):
     "A command's option with its help."
     return typer.Option(*flags, help=help)
 
-def chosen_parameters(param: list[str], **options) -> dict:
+def chosen_parameters(
+    param: list[str] | None, # name=value each
+    **options                # as given; None where not
+) -> dict:
     "Parameters of one run from a command's options: the paper's settings where a corpus was named, then what was given."
     from lightx.experiment import PAPER_SETTINGS, default_parameters, experiment_notebook, parse_parameter
     known = default_parameters(experiment_notebook("alpha.ipynb"))
@@ -81,8 +89,10 @@ def sweep(
     show_summary(read_results(results)[1])
     console.print(f"results  {results}\nfigure   {out/'figure.png'}\nreport   {out/'report.ipynb'}", highlight=False)
 
-# %% ../nbs/10_cli.ipynb #6e498e9f
-def show_summary(rows):
+# %% ../nbs/10_cli.ipynb #373b4f3c
+def show_summary(
+    rows # from `lightx.experiment.read_results`
+):
     "Print the accuracies of a results file as a table."
     import pandas as pd
     from lightx.experiment import summary

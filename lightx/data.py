@@ -141,8 +141,11 @@ def read_files(
     tables = {s: read_table(f, text, label) for s, f in files.items()}
     return to_corpus(tables, files, names or KNOWN_LABELS.get(path.resolve().name))
 
-# %% ../nbs/00_data.ipynb #0f689d0f
-def package_folder(package: str, *inside: str) -> Path:
+# %% ../nbs/00_data.ipynb #cea17c5f
+def package_folder(
+    package: str, # its name in Python
+    *inside: str  # folders inside it
+) -> Path:
     "A folder inside an installed package of the extra `[demo]`, found without importing it."
     spec = importlib.util.find_spec(package)
     if spec is None: raise InputError(f"the package {package.replace('_', '-')} is missing: pip install 'lightx[demo]'")
@@ -196,21 +199,21 @@ def corpus_name(source: str) -> str: # for results and folders
     "A short name for a corpus: `ag_news` for `fancyzhx/ag_news` and for `../data/ag_news`."
     return Path(source).expanduser().resolve().stem if source != "bbc_news" else source
 
-# %% ../nbs/00_data.ipynb #b5c0b9d1
+# %% ../nbs/00_data.ipynb #2a1be78c
 def fingerprint(ds) -> str: # 16 hex digits
     "A key of the texts and labels of a data set, in their order."
     h = hashlib.sha256()
-    for text, label in zip(ds["text"], ds["label"]): h.update(f"{label}\0{text}\0".encode())
+    for text, label in zip(ds["text"][:], ds["label"][:]): h.update(f"{label}\0{text}\0".encode())
     return h.hexdigest()[:16]
 
-# %% ../nbs/00_data.ipynb #b57110ae
+# %% ../nbs/00_data.ipynb #5d71f7a4
 def balanced(
     ds,                 # a `datasets.Dataset` with a class column `label`
     n_per_class: int,   # texts a class; 0 takes all
     seed: int = 0       # which ones, and in which order
 ):                      # -> datasets.Dataset, shuffled
     "A seeded subset with the same number of texts in each class."
-    labels = np.array(ds["label"])
+    labels = np.array(ds["label"][:])
     order = np.random.default_rng(seed).permutation(len(labels))
     if not n_per_class: return ds.select(order)
     keep = []
@@ -222,14 +225,14 @@ def balanced(
         keep.append(mine)
     return ds.select(order[np.sort(np.concatenate(keep))])
 
-# %% ../nbs/00_data.ipynb #53662946
+# %% ../nbs/00_data.ipynb #d457a6cf
 def tokenize(
     tokenizer,              # a fast Hugging Face tokenizer
     texts: list[str],       # N texts
     max_length: int = 128   # tokens a text at most, special ones included
 ) -> list[list[int]]:       # N lists of token ids, each as long as its text
     "Token ids of texts, cut at `max_length`."
-    enc = tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)
+    enc = tokenizer(texts[:], truncation=True, max_length=max_length, padding=False)
     cut = sum(bool(e.overflowing) for e in enc.encodings)
     if cut: log.warning("%s of %s texts are longer than %s tokens and were cut there", f"{cut:,}", f"{len(texts):,}", max_length)
     return enc["input_ids"]
@@ -247,15 +250,15 @@ def length_batches(
         batches[-1].append(i)
     return batches if lengths else []
 
-# %% ../nbs/00_data.ipynb #7376fdda
+# %% ../nbs/00_data.ipynb #57d71e79
 def pad(
     ids: list[list[int]],       # B lists of token ids
     pad_id: int = 0,            # id that fills up
     width: int | None = None    # T; default: the longest of them
 ) -> tuple[torch.Tensor, torch.Tensor]: # input_ids [B, T] (long), attention_mask [B, T] (long, 1 = token)
     "A batch as tensors, padded on the right."
-    width = width or max(map(len, ids))
-    rows = torch.full((len(ids), width), pad_id, dtype=torch.long)
-    for row, o in zip(rows, ids): row[:len(o)] = torch.as_tensor(o)
-    mask = torch.arange(width) < torch.tensor([len(o) for o in ids])[:, None]
+    lengths = torch.tensor([len(o) for o in ids])
+    width = width or int(lengths.max())
+    rows, mask = torch.full((len(ids), width), pad_id, dtype=torch.long), torch.arange(width) < lengths[:, None]
+    rows[mask] = torch.from_numpy(np.concatenate(ids).astype(np.int64))
     return rows, mask.long()

@@ -49,7 +49,7 @@ class Prepared:
     unseen_known: Explanations # those explanations
     texts: dict              # "train" and "test": datasets with `text` and `label`
 
-# %% ../nbs/09_experiment.ipynb #946ec489
+# %% ../nbs/09_experiment.ipynb #23a7555d
 def prepare(
     data: str = "bbc_news",     # see `lightx.data.load_corpus`
     teacher: str = "minilm",    # a base model, or one fine-tuned for these classes
@@ -83,7 +83,14 @@ def prepare(
         unseen=Examples(unseen_ids, test.select(sample)["label"], unseen, pad_id),
         test_logits=corpus_logits(known_teacher, test_ids, progress), texts={"train": few, "test": test})
 
-def load_finetuned(name, train, max_length, epochs, lr, progress=True) -> Teacher:
+def load_finetuned(
+    name: str,              # a base model, or one fine-tuned for these classes
+    train,                  # `datasets.Dataset` with `text` and `label`
+    max_length: int,        # tokens a text at most
+    epochs: float,          # of fine-tuning
+    lr: float,              # of fine-tuning
+    progress: bool = True   # show a bar
+) -> Teacher:
     "A teacher for these classes: as it is if it was fine-tuned already, or fine-tuned on `train`."
     names = train.features["label"].names
     folder = name if is_finetuned(name) else finetune(name, train, max_length, epochs, lr, progress=progress)
@@ -104,7 +111,7 @@ def tfidf_svm(
     scores = model.decision_function(test["text"])
     return scores if scores.ndim == 2 else np.stack([-scores, scores], 1)
 
-# %% ../nbs/09_experiment.ipynb #65bd05b7
+# %% ../nbs/09_experiment.ipynb #e100759b
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "captum", "papermill")
 
 def where_from(**more) -> dict:
@@ -120,28 +127,41 @@ def _processor() -> str:
     names = [o.split(":")[1].strip() for o in info.read_text().splitlines() if o.startswith("model name")] if info.exists() else []
     return names[0] if names else platform.processor()
 
-def write_results(path: str | Path, meta: dict, rows: list[dict]):
+def write_results(
+    path: str | Path,   # a `.json` file
+    meta: dict,         # from `where_from`
+    rows: list[dict]    # a measured value each
+):
     "Write a results file, whole or not at all."
     with atomic_path(path) as tmp: tmp.write_text(json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
 
-def read_results(path: str | Path) -> tuple[dict, pd.DataFrame]: # meta, rows
+def read_results(
+    path: str | Path # from `write_results`
+) -> tuple[dict, pd.DataFrame]: # meta, rows
     "Read a results file."
     if not Path(path).is_file(): raise InputError(f"{path}: no such results file: run `lightx sweep` first")
     found = json.loads(Path(path).read_text())
     return found["meta"], pd.DataFrame(found["rows"])
 
-# %% ../nbs/09_experiment.ipynb #20792c6d
-def experiment_notebook(name: str) -> Path:
+# %% ../nbs/09_experiment.ipynb #445679cb
+def experiment_notebook(
+    name: str # such as "alpha.ipynb"
+) -> Path:
     "An experiment's notebook, in the installed package or in the repository."
     here = Path(lightx.__file__).parent
     return next(o for o in (here/"experiments"/name, here.parent/"nbs"/"experiments"/name) if o.exists())
 
-def default_parameters(notebook: Path) -> dict:
+def default_parameters(
+    notebook: Path # with a cell tagged `parameters`
+) -> dict:
     "The parameters of a notebook and their defaults."
     import ast, papermill
     return {k: ast.literal_eval(o["default"]) for k, o in papermill.inspect_notebook(str(notebook)).items()}
 
-def check_parameters(given, known):
+def check_parameters(
+    given: list[str], # names
+    known: list[str]  # names that there are
+):
     "Raise an `InputError` for a parameter that a notebook does not have, with the nearest one that it has."
     from difflib import get_close_matches
     for name in given:
@@ -165,14 +185,19 @@ def parse_parameter(
         wanted = "a whole number" if kind is int else "a number"
         raise InputError(f"parameter {name} is {value!r}: give {wanted}, such as {known[name]}") from None
 
-# %% ../nbs/09_experiment.ipynb #af358418
-def injected(names, known) -> list[str]:
+# %% ../nbs/09_experiment.ipynb #a0141675
+def injected(
+    names: list[str], # of a notebook's namespace
+    known: set[str]   # its own
+) -> list[str]:
     "Names in a notebook's namespace that neither it nor IPython put there."
     ipython = {"In", "Out", "exit", "quit", "open", "get_ipython"}
     return [o for o in names if not o.startswith("_") and o not in ipython and o not in known]
 
-# %% ../nbs/09_experiment.ipynb #929c7541
-def parse_alphas(text: str) -> list[float]:
+# %% ../nbs/09_experiment.ipynb #5a9e52b2
+def parse_alphas(
+    text: str # as a user types them
+) -> list[float]:
     "Alphas from `0:1:0.1` (first, last, step) or `0,0.1,0.5`."
     try:
         if ":" in text:
@@ -184,8 +209,11 @@ def parse_alphas(text: str) -> list[float]:
     if bad := [o for o in found if not 0 <= o <= 1]: raise InputError(f"alpha is {bad[0]}: it must lie between 0 and 1")
     return found
 
-# %% ../nbs/09_experiment.ipynb #edb8d700
-def run_path(out: Path, parameters: dict) -> Path:
+# %% ../nbs/09_experiment.ipynb #934540fd
+def run_path(
+    out: Path,       # folder of the sweep
+    parameters: dict # of the run
+) -> Path:
     "Where the result of a run is kept."
     rest = {k: v for k, v in parameters.items() if k not in ("alpha", "seed", "result")}
     return Path(out)/f"alpha_{parameters['alpha']:g}_seed_{parameters['seed']}_{content_key(rest, lightx.__version__)[:8]}.json"
@@ -193,7 +221,9 @@ def run_path(out: Path, parameters: dict) -> Path:
 # A kernel of this machine, which prints nothing but errors.
 QUIET = dict(kernel_name="python3", progress_bar=False, extra_arguments=["--log-level=40"])
 
-def run_notebook(parameters: dict) -> str: # what went wrong, or nothing
+def run_notebook(
+    parameters: dict # of the run, with `result`
+) -> str:            # what went wrong, or nothing
     "Execute the notebook of one run beside its result."
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -215,17 +245,24 @@ def run_all(
     failed = [o for o in tqdm(results, total=len(missing), desc="sweep", unit="run") if o]
     if failed: raise InputError(f"{len(failed)} of {len(missing)} runs failed, the others are kept; the first: {failed[0]}")
 
-# %% ../nbs/09_experiment.ipynb #79adbb57
-def bert_base(num_labels: int = 4):
+# %% ../nbs/09_experiment.ipynb #1cf99107
+def bert_base(
+    num_labels: int = 4 # C
+):
     "BERT-base at its true size, with random weights: for measuring costs."
     from transformers import BertConfig, BertForSequenceClassification
     return BertForSequenceClassification(BertConfig(num_labels=num_labels))
 
-def load_model(folder: str):
+def load_model(
+    folder: str # of a fine-tuned teacher
+):
     "The model of a teacher: for measuring costs."
     return load_teacher(folder, max_length=1).model
 
-def reference_rows(made: Prepared, n_per_class: int) -> list[dict]:
+def reference_rows(
+    made: Prepared,  # corpus and teacher
+    n_per_class: int # for the rows
+) -> list[dict]:
     "Accuracy of the teacher and of TF-IDF + SVM, and the costs of teacher, student and BERT-base."
     from lightx.student import new_student
     scores = {"teacher": made.test_logits, "tfidf_svm": tfidf_svm(made.texts["train"], made.texts["test"])}
@@ -235,7 +272,7 @@ def reference_rows(made: Prepared, n_per_class: int) -> list[dict]:
     for method, o in tqdm(make.items(), desc="measure costs", unit="model"): found[method] = found.get(method, {}) | costs(o)
     return [dict(data=made.name, method=m, n_per_class=n_per_class, metric=k, value=v) for m, o in found.items() for k, v in o.items()]
 
-# %% ../nbs/09_experiment.ipynb #f30bc07d
+# %% ../nbs/09_experiment.ipynb #b3399c17
 def sweep(
     out: str | Path,            # folder of the runs, the results and the report
     alphas: list[float],        # weights of the labels
@@ -255,16 +292,24 @@ def sweep(
     run_all(runs, jobs)
     key = content_key(made.name, fingerprint(made.texts["train"]), made.teacher.model.name_or_path)[:8]
     references = Path(out)/f"references_{key}.json"
-    if not references.exists(): write_results(references, where_from(), reference_rows(made, chosen["n_per_class"]))
+    if not references.exists():
+        splits = {split: fingerprint(o) for split, o in made.texts.items()}
+        write_results(references, where_from(data={made.name: splits}), reference_rows(made, chosen["n_per_class"]))
     return collect(out)
 
-def collect(out: str | Path) -> Path: # the results file
+def collect(
+    out: str | Path # folder of a sweep
+) -> Path:          # the results file
     "Gather all runs of a folder in its `results.json`, and execute the report on them."
     import papermill
     files = sorted(Path(out).glob("alpha_*.json")) + sorted(Path(out).glob("references_*.json"))
     found = [json.loads(f.read_text()) for f in files]
     path, report = Path(out)/"results.json", Path(out)/"report.ipynb"
-    write_results(path, where_from(settings=_settings(found)), [r for o in found for r in o["rows"]])
+    meta, earlier = where_from(), json.loads(path.read_text())["meta"]["commands"] if path.exists() else []
+    # A folder may hold the runs of several sweeps, so all of their commands are kept.
+    meta["commands"] = list(dict.fromkeys([*earlier, meta.pop("command")]))
+    meta |= dict(data={k: v for o in found for k, v in o["meta"].get("data", {}).items()}, settings=_settings(found))
+    write_results(path, meta, [r for o in found for r in o["rows"]])
     papermill.execute_notebook(experiment_notebook("report.ipynb"), report,
                                dict(results=str(path), figure=str(Path(out)/"figure.png")), **QUIET)
     return path
@@ -274,20 +319,29 @@ def _settings(found) -> list[dict]:
     sets = [{k: v for k, v in o["meta"].get("parameters", {}).items() if k not in ("alpha", "seed", "result")} for o in found]
     return [o for i, o in enumerate(sets) if o and o not in sets[:i]]
 
-# %% ../nbs/09_experiment.ipynb #eadb7fdf
+# %% ../nbs/09_experiment.ipynb #158973e0
 CURVE = ["xai_weight", "baseline_weight", "embed_std"] # what tells the curves of one folder apart
 
-def curve_name(xai_weight: float, baseline_weight: float, embed_std: float) -> str:
+def curve_name(
+    xai_weight: float,      # see `lightx.losses.LightX`
+    baseline_weight: float, # the same
+    embed_std: float        # see `lightx.student.MLPStudent`
+) -> str:
     "What a curve was trained with, in words."
     matched = f", baseline matched x {baseline_weight:g}" if baseline_weight else ""
     return f"XAI x {xai_weight:g}{matched}, start N(0, {embed_std:g}²)"
 
-def alpha_curves(rows: pd.DataFrame, metric: str = "accuracy") -> dict[str, pd.DataFrame]:
+def alpha_curves(
+    rows: pd.DataFrame,      # from `read_results`
+    metric: str = "accuracy" # which of them
+) -> dict[str, pd.DataFrame]:
     "The rows of a metric by curve."
     mine = rows[(rows.method == "lightx") & (rows.metric == metric) & rows.alpha.notna()]
     return {curve_name(*key): o for key, o in mine.groupby(CURVE)}
 
-def summary(rows: pd.DataFrame) -> pd.DataFrame: # columns model, alpha, accuracy, std, seeds
+def summary(
+    rows: pd.DataFrame # from `read_results`
+) -> pd.DataFrame:     # columns model, alpha, accuracy, std, seeds
     "Accuracy of every model in a results file, mean and standard deviation over the seeds."
     table = [dict(model=name, alpha=a, accuracy=o["mean"], std=o["std"], seeds=int(o["n"]))
              for name, curve in alpha_curves(rows).items() for a, o in mean_std(curve, "alpha").iterrows()]

@@ -17,46 +17,72 @@ from scipy.special import softmax
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-# %% ../nbs/07_metrics.ipynb #adcce287
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+# %% ../nbs/07_metrics.ipynb #82c9158d
+def accuracy(
+    logits: np.ndarray, # [N, C]
+    labels: np.ndarray  # [N], class numbers
+) -> float:
     "Share of texts for which the largest logit is the label's."
     return float(sk.accuracy_score(labels, np.asarray(logits).argmax(1)))
 
-def macro_f1(logits: np.ndarray, labels: np.ndarray) -> float:
+def macro_f1(
+    logits: np.ndarray, # [N, C]
+    labels: np.ndarray  # [N], class numbers
+) -> float:
     "F1 of each class, averaged over the classes."
     return float(sk.f1_score(labels, np.asarray(logits).argmax(1), average="macro"))
 
-def matthews(logits: np.ndarray, labels: np.ndarray) -> float:
+def matthews(
+    logits: np.ndarray, # [N, C]
+    labels: np.ndarray  # [N], class numbers
+) -> float:
     "Matthews correlation of labels and decisions: 0 for guessing, whatever the classes' shares."
     return float(sk.matthews_corrcoef(labels, np.asarray(logits).argmax(1)))
 
-def auc(logits: np.ndarray, labels: np.ndarray) -> float:
+def auc(
+    logits: np.ndarray, # [N, C]
+    labels: np.ndarray  # [N], class numbers
+) -> float:
     "Area under the ROC curve, one class against the rest, averaged over the classes."
     p = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     return float(sk.roc_auc_score(labels, p if p.shape[1] > 2 else p[:, 1], multi_class="ovr"))
 
-# %% ../nbs/07_metrics.ipynb #438423ec
+# %% ../nbs/07_metrics.ipynb #0c21dc34
 def _strongest(e, k):
     "Positions of the k largest attributions by absolute value, the first of equals first."
     return set(np.argsort(-np.abs(e), kind="stable")[:k].tolist())
 
-def feature_agreement(teacher: np.ndarray, student: np.ndarray, k: int = 10) -> float:
+def feature_agreement(
+    teacher: np.ndarray, # [n], attributions of one class
+    student: np.ndarray, # [n]
+    k: int = 10          # how many tokens are compared
+) -> float:
     "Share of the k strongest tokens that both have."
     k = min(k, len(teacher))
     return len(_strongest(teacher, k) & _strongest(student, k)) / k
 
-def sign_agreement(teacher: np.ndarray, student: np.ndarray, k: int = 10) -> float:
+def sign_agreement(
+    teacher: np.ndarray, # [n], attributions of one class
+    student: np.ndarray, # [n]
+    k: int = 10          # how many tokens are compared
+) -> float:
     "Share of the k strongest tokens that both have, with the same sign."
     k = min(k, len(teacher))
     both = _strongest(teacher, k) & _strongest(student, k)
     return sum(bool(np.sign(teacher[i]) == np.sign(student[i])) for i in both) / k
 
-def cosine(teacher: np.ndarray, student: np.ndarray) -> float:
+def cosine(
+    teacher: np.ndarray, # [n], attributions of one class
+    student: np.ndarray  # [n]
+) -> float:
     "Cosine of the angle between the two; 0 where one of them is zero throughout."
     size = np.linalg.norm(teacher) * np.linalg.norm(student)
     return float(teacher @ student / size) if size else 0.0
 
-def rank_correlation(teacher: np.ndarray, student: np.ndarray) -> float:
+def rank_correlation(
+    teacher: np.ndarray, # [n], attributions of one class
+    student: np.ndarray  # [n]
+) -> float:
     "Spearman's rank correlation; 0 where one of them is the same throughout."
     if np.ptp(teacher) == 0 or np.ptp(student) == 0: return 0.0
     return float(spearmanr(teacher, student).statistic)
@@ -86,12 +112,16 @@ def xai_floor(
         floors.append(np.mean((e - (sums / count[:, None])[piece]) ** 2))
     return float(np.mean(floors))
 
-# %% ../nbs/07_metrics.ipynb #35bf2516
-def n_parameters(model) -> int:
+# %% ../nbs/07_metrics.ipynb #b57dc080
+def n_parameters(
+    model # any module
+) -> int:
     "Numbers that a model consists of."
     return sum(p.numel() for p in model.parameters())
 
-def n_bytes(model) -> int:
+def n_bytes(
+    model # any module
+) -> int:
     "Bytes of the weights in memory, buffers not counted."
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
@@ -136,8 +166,12 @@ def peak_memory(
     try: return here.recv()
     finally: process.join()
 
-# %% ../nbs/07_metrics.ipynb #52e7c246
-def run_a_batch(model, texts: int = 32, tokens: int = 53):
+# %% ../nbs/07_metrics.ipynb #a01568b6
+def run_a_batch(
+    model,            # a student or a transformer
+    texts: int = 32,  # B
+    tokens: int = 53  # T; AG News's mean
+):
     "Run a model on a batch of made-up texts."
     vocab = next(o.num_embeddings for o in model.modules() if isinstance(o, torch.nn.Embedding))
     ids = torch.arange(texts * tokens).reshape(texts, tokens) % vocab

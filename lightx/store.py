@@ -20,18 +20,25 @@ from .attribution import integrated_gradients
 from .data import InputError, atomic_path, cache_dir, content_key, log, pad
 from .teacher import predict
 
-# %% ../nbs/03_store.ipynb #29407e54
-def text_key(ids: list[int]) -> bytes: # 16 bytes
+# %% ../nbs/03_store.ipynb #b7417fbb
+def text_key(
+    ids: list[int] # token ids of a text
+) -> bytes:        # 16 bytes
     "A key of the token ids of a text."
     return hashlib.sha256(np.asarray(ids, dtype="<i4").tobytes()).digest()[:16]
 
-def weights_key(model) -> str: # 16 hex digits
+def weights_key(
+    model # any module
+) -> str: # 16 hex digits
     "A key of the weights of a model and of its configuration."
     h = hashlib.sha256()
     for name, o in sorted(model.state_dict().items()): h.update(name.encode() + o.cpu().contiguous().numpy().tobytes())
     return h.hexdigest()[:16]
 
-def run_settings(teacher, **settings) -> dict:
+def run_settings(
+    teacher,    # `Teacher`
+    **settings  # target, baseline, tolerance, ...
+) -> dict:
     "Everything but the text that an explanation depends on, readable."
     return dict(weights=weights_key(teacher.model), vocabulary=content_key(teacher.tokenizer.get_vocab()),
                 version=lightx.__version__, **settings)
@@ -56,7 +63,7 @@ def unpack_shard(data: bytes) -> dict[bytes, dict]: # text key -> its arrays
     values = np.split(shard["values"], shard["length"].cumsum()[:-1])
     return {k.tobytes(): dict(values=v, **{o: shard[o][i] for o in FIELDS}) for i, (k, v) in enumerate(zip(shard["key"], values))}
 
-# %% ../nbs/03_store.ipynb #12b7dd83
+# %% ../nbs/03_store.ipynb #6b273ec9
 class Store:
     "Explanations on disk, by text."
     def __init__(self,
@@ -80,13 +87,18 @@ class Store:
             log.warning("%s is damaged: its texts are computed again", file)
             file.rename(file.with_suffix(".damaged"))
 
-    def add(self, ids: list[list[int]], made):
+    def add(self,
+        ids: list[list[int]], # B lists of token ids
+        made                  # `Attributions` of them
+    ):
         "Write the explanations of some texts as one shard, whole or not at all."
         data = pack_shard(ids, made)
         with atomic_path(self.folder/f"{hashlib.sha256(data).hexdigest()[:32]}.safetensors") as tmp: tmp.write_bytes(data)
         self.found |= unpack_shard(data)
 
-    def missing(self, ids: list[list[int]]) -> list[list[int]]:
+    def missing(self,
+        ids: list[list[int]] # N lists of token ids
+    ) -> list[list[int]]:
         "The texts that are not there yet, each once, sorted by length, then content."
         return sorted({text_key(o): o for o in ids if text_key(o) not in self.found}.values(), key=lambda o: (len(o), o))
 

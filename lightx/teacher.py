@@ -158,8 +158,10 @@ def finetune(
         teacher.tokenizer.save_pretrained(tmp)
     return folder
 
-# %% ../nbs/01_teacher.ipynb #579479bb
-def is_finetuned(name: str) -> bool:
+# %% ../nbs/01_teacher.ipynb #da1df840
+def is_finetuned(
+    name: str # "minilm", a folder, or a name on the hub
+) -> bool:
     "Whether a checkpoint carries a classification head of its own."
     from transformers import AutoConfig
     try: config = AutoConfig.from_pretrained(find_model(name))
