@@ -12,7 +12,7 @@ test: export HF_HUB_OFFLINE = 1
 test: export HF_DATASETS_OFFLINE = 1
 test: .venv/dev             ## notebooks, tests, a papermill run, a wheel
 	ruff check lightx tests setup.py
-	OMP_NUM_THREADS=1 nbdev_test --n_workers 2
+	nbdev_test --n_workers 1
 	pytest
 
 lab: .venv/dev              ## the notebooks in JupyterLab

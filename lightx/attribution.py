@@ -6,7 +6,7 @@
 __all__ = ['TARGETS', 'BASELINES', 'PROBES', 'PIECES', 'NODES', 'check_choice', 'apply_target', 'Paths', 'gauss', 'place',
            'Attributions', 'frozen', 'spread', 'integrated_gradients', 'captum_attributions']
 
-# %% ../nbs/02_attribution.ipynb #d2aa8cd0
+# %% ../nbs/02_attribution.ipynb #a7de9e42
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .data import InputError
 from .teacher import max_positions
 
-# %% ../nbs/02_attribution.ipynb #413b3987
+# %% ../nbs/02_attribution.ipynb #75c49062
 TARGETS = ("logits", "centred", "probabilities")
 BASELINES = ("zero", "pad")
 
@@ -38,7 +38,7 @@ def apply_target(
     if target == "centred": return logits - logits.mean(-1, keepdim=True)
     return logits.softmax(-1) if target == "probabilities" else logits
 
-# %% ../nbs/02_attribution.ipynb #4075536b
+# %% ../nbs/02_attribution.ipynb #3ed9b71a
 class Paths:
     "Straight lines from the baseline to each text of a batch, in the space of token embeddings."
     def __init__(self,
@@ -75,7 +75,7 @@ class Paths:
         "Logits for given embeddings."
         return self.model(inputs_embeds=embeddings, attention_mask=self.mask[texts]).logits
 
-# %% ../nbs/02_attribution.ipynb #630fff69
+# %% ../nbs/02_attribution.ipynb #8dc865d1
 @patch
 @torch.no_grad()
 def logits(self:Paths,
@@ -114,7 +114,7 @@ def _slopes(self:Paths, texts, t):
     if free: out[..., -1] = -out[..., :-1].sum(-1)
     return out
 
-# %% ../nbs/02_attribution.ipynb #b0f4f346
+# %% ../nbs/02_attribution.ipynb #b616a590
 def gauss(n: int) -> tuple[torch.Tensor, torch.Tensor]: # nodes [n] in (0, 1), weights [n] that sum to 1
     "Gauss-Legendre nodes and weights on the unit interval."
     nodes, weights = np.polynomial.legendre.leggauss(n)
@@ -133,7 +133,7 @@ def integrate(self:Paths,
     slopes = self.slopes(texts.repeat_interleave(n), t.flatten()).unflatten(0, (-1, n)) # [P, n, T, C]
     return torch.einsum("pntc,pn->ptc", slopes, (b - a)[:, None] * weights)
 
-# %% ../nbs/02_attribution.ipynb #1821d7e6
+# %% ../nbs/02_attribution.ipynb #78a449b7
 PROBES, PIECES, NODES = 8, 4, 4 # chosen on the AG News teacher: see nbs/experiments/speed.ipynb
 
 def place(
@@ -149,7 +149,7 @@ def place(
     edges = [np.interp(np.linspace(0, 1, pieces + 1), row, grid) for row in share.cpu().numpy()]
     return torch.tensor(np.array(edges), dtype=torch.float32, device=profile.device)
 
-# %% ../nbs/02_attribution.ipynb #73def94e
+# %% ../nbs/02_attribution.ipynb #75bba546
 def _take(pieces, rows):
     "Some of the pieces: their texts, ends, and the target at the ends."
     return tuple(o[rows] for o in pieces)
@@ -167,7 +167,7 @@ def _integrate(paths, pieces, spread):
     got = paths.integrate(texts, a, b, NODES)
     return got, (got.sum(1) - (fb - fa)).abs().amax(-1) / spread[texts]
 
-# %% ../nbs/02_attribution.ipynb #9ae8e8bb
+# %% ../nbs/02_attribution.ipynb #4c250992
 def _refine(paths, pieces, spread, tol, max_steps):
     "Integrate pieces of paths and halve the worst until their errors add up to `tol`: attributions [B, T, C], steps [B]."
     got, gap = _integrate(paths, pieces, spread)
@@ -187,7 +187,7 @@ def _refine(paths, pieces, spread, tol, max_steps):
         pieces = tuple(torch.cat(o) for o in zip(_take(pieces, ~split), halves))
         got, gap, texts = torch.cat([got[~split], more]), torch.cat([gap[~split], more_gap]), pieces[0]
 
-# %% ../nbs/02_attribution.ipynb #18c6c17c
+# %% ../nbs/02_attribution.ipynb #4ad35a76
 @dataclass
 class Attributions:
     "What each token adds to each class, and how far the sum is from what it should be."
@@ -211,7 +211,7 @@ def frozen(
         model.train(training)
         for p, o in zip(model.parameters(), needed): p.requires_grad_(o)
 
-# %% ../nbs/02_attribution.ipynb #48002680
+# %% ../nbs/02_attribution.ipynb #618782f3
 def _uniform(paths, everyone, n_steps):
     "Attributions by the same nodes for each text, and the logits at both ends."
     ends = torch.stack([paths.logits(everyone, torch.full(everyone.shape, o, device=everyone.device)) for o in (0., 1.)], 1)
@@ -236,7 +236,7 @@ def spread(
     moved = ends[:, 1] - ends[:, 0]
     return (moved.amax(-1) - moved.amin(-1)).clamp_min(1e-5)
 
-# %% ../nbs/02_attribution.ipynb #e9da93af
+# %% ../nbs/02_attribution.ipynb #459faba3
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], texts of like length
@@ -260,7 +260,7 @@ def integrated_gradients(
     error = delta.abs().amax(1) / spread(explained)
     return Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
 
-# %% ../nbs/02_attribution.ipynb #dde41e0f
+# %% ../nbs/02_attribution.ipynb #95ba1d42
 def captum_attributions(
     model,                          # a sequence classifier of transformers
     input_ids: torch.Tensor,        # [B, T]

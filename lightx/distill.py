@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'Examples', 'toy_corpus', 'train_student', 'predict_student', 'explain_student']
 
-# %% ../nbs/06_distill.ipynb #127f52f4
+# %% ../nbs/06_distill.ipynb #cf36a079
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from .attribution import check_choice
 from .data import InputError, pad
 from .losses import Batch
 
-# %% ../nbs/06_distill.ipynb #9742bfbe
+# %% ../nbs/06_distill.ipynb #26167fc0
 class Examples:
     "Texts, labels and the teacher's explanations, as tensors."
     def __init__(self,
@@ -48,7 +48,7 @@ def batch(self:Examples,
     return Batch(cut(self.input_ids), cut(self.attention_mask), self.labels[rows], cut(self.attributions),
                  None if self.baseline_logits is None else self.baseline_logits[rows])
 
-# %% ../nbs/06_distill.ipynb #1c6db2ec
+# %% ../nbs/06_distill.ipynb #97bd0776
 def toy_corpus(
     n: int,          # texts
     seed: int = 0,   # which ones
@@ -61,7 +61,7 @@ def toy_corpus(
     pulls = [np.eye(classes, dtype=np.float32)[np.array(o) % classes] / len(o) for o in ids]
     return ids, [int(o.sum(0).argmax()) for o in pulls], pulls
 
-# %% ../nbs/06_distill.ipynb #ded30cfb
+# %% ../nbs/06_distill.ipynb #8715823d
 # Fused: one pass over the 3.9 M parameters a step instead of a dozen, which is most of the time of a step.
 OPTIMIZERS = {"adam": partial(torch.optim.Adam, fused=True), "adamw": partial(torch.optim.AdamW, fused=True), "sgd": torch.optim.SGD}
 
@@ -103,7 +103,7 @@ def _step(student, batch, objective, optim) -> dict:
     optim.step()
     return {"loss": loss.detach()} | parts
 
-# %% ../nbs/06_distill.ipynb #1eecdce1
+# %% ../nbs/06_distill.ipynb #880e971c
 @torch.no_grad()
 def predict_student(
     student,             # in eval mode

@@ -8,7 +8,7 @@ __all__ = ['PAPER', 'PAPER_SETTINGS', 'PACKAGES', 'QUIET', 'CURVE', 'Prepared', 
            'check_parameters', 'parse_parameter', 'injected', 'parse_alphas', 'run_path', 'run_notebook', 'run_all',
            'bert_base', 'load_model', 'reference_rows', 'sweep', 'collect', 'curve_name', 'alpha_curves', 'summary']
 
-# %% ../nbs/09_experiment.ipynb #ea194344
+# %% ../nbs/09_experiment.ipynb #b6f4ac56
 import inspect, json, os, platform, subprocess, sys
 from dataclasses import dataclass
 from functools import partial
@@ -27,13 +27,13 @@ from .plots import mean_std
 from .store import Explanations, corpus_logits, explain_corpus
 from .teacher import Teacher, check_teacher, finetune, is_finetuned, load_teacher
 
-# %% ../nbs/09_experiment.ipynb #90c8a3f2
+# %% ../nbs/09_experiment.ipynb #6016771b
 PAPER = {"teacher": 0.9451, "ce": 0.7891, "lightx": {0.0: 0.7813, 0.1: 0.8271}} # accuracy on AG News
 
-# %% ../nbs/09_experiment.ipynb #ace8921d
+# %% ../nbs/09_experiment.ipynb #3355456b
 PAPER_SETTINGS = dict(n_per_class=2500, max_length=128, epochs=5, batch_size=32, lr=1e-3, teacher_epochs=3, teacher_lr=5e-5)
 
-# %% ../nbs/09_experiment.ipynb #7fb2d60a
+# %% ../nbs/09_experiment.ipynb #f500352b
 @dataclass
 class Prepared:
     "What a student learns from, and what it is measured by."
@@ -49,7 +49,7 @@ class Prepared:
     unseen_known: Explanations # those explanations
     texts: dict              # "train" and "test": datasets with `text` and `label`
 
-# %% ../nbs/09_experiment.ipynb #23a7555d
+# %% ../nbs/09_experiment.ipynb #15034b13
 def prepare(
     data: str = "bbc_news",     # see `lightx.data.load_corpus`
     teacher: str = "minilm",    # a base model, or one fine-tuned for these classes
@@ -98,7 +98,7 @@ def load_finetuned(
     check_teacher(teacher, name, len(names), max_length)
     return teacher
 
-# %% ../nbs/09_experiment.ipynb #b1b4660f
+# %% ../nbs/09_experiment.ipynb #da06d2e6
 def tfidf_svm(
     train, # `datasets.Dataset` with `text` and `label`
     test   # the same
@@ -111,7 +111,7 @@ def tfidf_svm(
     scores = model.decision_function(test["text"])
     return scores if scores.ndim == 2 else np.stack([-scores, scores], 1)
 
-# %% ../nbs/09_experiment.ipynb #e100759b
+# %% ../nbs/09_experiment.ipynb #5f4e3c7f
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "captum", "papermill")
 
 def where_from(**more) -> dict:
@@ -143,7 +143,7 @@ def read_results(
     found = json.loads(Path(path).read_text())
     return found["meta"], pd.DataFrame(found["rows"])
 
-# %% ../nbs/09_experiment.ipynb #445679cb
+# %% ../nbs/09_experiment.ipynb #a9584a4c
 def experiment_notebook(
     name: str # such as "alpha.ipynb"
 ) -> Path:
@@ -170,7 +170,7 @@ def check_parameters(
         remedy = f"did you mean {near[0]!r}?" if near else f"the notebook has {', '.join(known)}"
         raise InputError(f"parameter {name!r} is unknown: {remedy}")
 
-# %% ../nbs/09_experiment.ipynb #2f29d5d4
+# %% ../nbs/09_experiment.ipynb #081645e3
 def parse_parameter(
     given: str, # name=value
     known: dict # the notebook's parameters and their defaults
@@ -185,7 +185,7 @@ def parse_parameter(
         wanted = "a whole number" if kind is int else "a number"
         raise InputError(f"parameter {name} is {value!r}: give {wanted}, such as {known[name]}") from None
 
-# %% ../nbs/09_experiment.ipynb #a0141675
+# %% ../nbs/09_experiment.ipynb #c99982d2
 def injected(
     names: list[str], # of a notebook's namespace
     known: set[str]   # its own
@@ -194,7 +194,7 @@ def injected(
     ipython = {"In", "Out", "exit", "quit", "open", "get_ipython"}
     return [o for o in names if not o.startswith("_") and o not in ipython and o not in known]
 
-# %% ../nbs/09_experiment.ipynb #5a9e52b2
+# %% ../nbs/09_experiment.ipynb #f8c53bd9
 def parse_alphas(
     text: str # as a user types them
 ) -> list[float]:
@@ -209,7 +209,7 @@ def parse_alphas(
     if bad := [o for o in found if not 0 <= o <= 1]: raise InputError(f"alpha is {bad[0]}: it must lie between 0 and 1")
     return found
 
-# %% ../nbs/09_experiment.ipynb #934540fd
+# %% ../nbs/09_experiment.ipynb #2faba42d
 def run_path(
     out: Path,       # folder of the sweep
     parameters: dict # of the run
@@ -219,7 +219,7 @@ def run_path(
     return Path(out)/f"alpha_{parameters['alpha']:g}_seed_{parameters['seed']}_{content_key(rest, lightx.__version__)[:8]}.json"
 
 # A kernel of this machine, which prints nothing but errors.
-QUIET = dict(kernel_name="python3", progress_bar=False, extra_arguments=["--log-level=40"])
+QUIET = dict(kernel_name="python3", progress_bar=False, extra_arguments=["--log-level=50"])
 
 def run_notebook(
     parameters: dict # of the run, with `result`
@@ -232,7 +232,7 @@ def run_notebook(
     except PapermillExecutionError as e: return f"{out}: {e.ename}: {e.evalue}"
     return ""
 
-# %% ../nbs/09_experiment.ipynb #9839cb50
+# %% ../nbs/09_experiment.ipynb #bed464e6
 def run_all(
     runs: list[dict],   # parameters of each run
     jobs: int = 1       # at once
@@ -245,7 +245,7 @@ def run_all(
     failed = [o for o in tqdm(results, total=len(missing), desc="sweep", unit="run") if o]
     if failed: raise InputError(f"{len(failed)} of {len(missing)} runs failed, the others are kept; the first: {failed[0]}")
 
-# %% ../nbs/09_experiment.ipynb #1cf99107
+# %% ../nbs/09_experiment.ipynb #a5a48435
 def bert_base(
     num_labels: int = 4 # C
 ):
@@ -272,7 +272,7 @@ def reference_rows(
     for method, o in tqdm(make.items(), desc="measure costs", unit="model"): found[method] = found.get(method, {}) | costs(o)
     return [dict(data=made.name, method=m, n_per_class=n_per_class, metric=k, value=v) for m, o in found.items() for k, v in o.items()]
 
-# %% ../nbs/09_experiment.ipynb #b3399c17
+# %% ../nbs/09_experiment.ipynb #cc500feb
 def sweep(
     out: str | Path,            # folder of the runs, the results and the report
     alphas: list[float],        # weights of the labels
@@ -319,7 +319,7 @@ def _settings(found) -> list[dict]:
     sets = [{k: v for k, v in o["meta"].get("parameters", {}).items() if k not in ("alpha", "seed", "result")} for o in found]
     return [o for i, o in enumerate(sets) if o and o not in sets[:i]]
 
-# %% ../nbs/09_experiment.ipynb #158973e0
+# %% ../nbs/09_experiment.ipynb #e7a0e820
 CURVE = ["xai_weight", "baseline_weight", "embed_std"] # what tells the curves of one folder apart
 
 def curve_name(
@@ -328,7 +328,7 @@ def curve_name(
     embed_std: float        # see `lightx.student.MLPStudent`
 ) -> str:
     "What a curve was trained with, in words."
-    matched = f", baseline matched x {baseline_weight:g}" if baseline_weight else ""
+    matched = f", baseline x {baseline_weight:g}" if baseline_weight else ""
     return f"XAI x {xai_weight:g}{matched}, start N(0, {embed_std:g}²)"
 
 def alpha_curves(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['xai_loss', 'baseline_loss', 'Batch', 'CrossEntropy', 'LightX']
 
-# %% ../nbs/05_losses.ipynb #d16c476f
+# %% ../nbs/05_losses.ipynb #31622cbe
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from .data import InputError
 
-# %% ../nbs/05_losses.ipynb #ac47494d
+# %% ../nbs/05_losses.ipynb #22400f5b
 def xai_loss(
     student: torch.Tensor, # E_S [B, T, C]
     teacher: torch.Tensor, # E_T [B, T, C]
@@ -25,7 +25,7 @@ def xai_loss(
     squares = ((student - teacher) ** 2).mean(-1) * mask # [B, T]
     return (squares.sum(1) / (width or mask.sum(1))).mean()
 
-# %% ../nbs/05_losses.ipynb #274f18e4
+# %% ../nbs/05_losses.ipynb #cc806ad6
 def baseline_loss(
     student: torch.Tensor, # logits of the baseline [B, C]
     teacher: torch.Tensor  # the same of the teacher [B, C]
@@ -34,7 +34,7 @@ def baseline_loss(
     def centred(o): return o - o.mean(-1, keepdim=True)
     return F.mse_loss(centred(student), centred(teacher))
 
-# %% ../nbs/05_losses.ipynb #b203c818
+# %% ../nbs/05_losses.ipynb #51d0a36c
 class Batch(NamedTuple):
     "Texts with their labels and what the teacher says of them."
     input_ids: torch.Tensor                      # [B, T]
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     attributions: torch.Tensor | None = None     # E_T [B, T, C]
     baseline_logits: torch.Tensor | None = None  # [B, C]
 
-# %% ../nbs/05_losses.ipynb #3d328eef
+# %% ../nbs/05_losses.ipynb #95753577
 @dataclass(frozen=True)
 class CrossEntropy:
     "Cross-entropy on the labels alone."

@@ -7,7 +7,7 @@ __all__ = ['AGREEMENTS', 'accuracy', 'macro_f1', 'matthews', 'auc', 'feature_agr
            'rank_correlation', 'agreement', 'xai_floor', 'n_parameters', 'n_bytes', 'latency', 'peak_memory',
            'run_a_batch', 'costs']
 
-# %% ../nbs/07_metrics.ipynb #9e996df4
+# %% ../nbs/07_metrics.ipynb #f6ce128f
 import multiprocessing, resource, time
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from scipy.special import softmax
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-# %% ../nbs/07_metrics.ipynb #82c9158d
+# %% ../nbs/07_metrics.ipynb #325ea2f4
 def accuracy(
     logits: np.ndarray, # [N, C]
     labels: np.ndarray  # [N], class numbers
@@ -47,7 +47,7 @@ def auc(
     p = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     return float(sk.roc_auc_score(labels, p if p.shape[1] > 2 else p[:, 1], multi_class="ovr"))
 
-# %% ../nbs/07_metrics.ipynb #0c21dc34
+# %% ../nbs/07_metrics.ipynb #5255ac05
 def _strongest(e, k):
     "Positions of the k largest attributions by absolute value, the first of equals first."
     return set(np.argsort(-np.abs(e), kind="stable")[:k].tolist())
@@ -87,7 +87,7 @@ def rank_correlation(
     if np.ptp(teacher) == 0 or np.ptp(student) == 0: return 0.0
     return float(spearmanr(teacher, student).statistic)
 
-# %% ../nbs/07_metrics.ipynb #00801fc8
+# %% ../nbs/07_metrics.ipynb #b20468ce
 AGREEMENTS = (cosine, rank_correlation, feature_agreement, sign_agreement)
 
 def agreement(
@@ -98,7 +98,7 @@ def agreement(
     pairs = [pair for t, s in zip(teacher, student) for pair in zip(np.asarray(t, np.float64).T, np.asarray(s, np.float64).T)]
     return {f.__name__: float(np.mean([f(t, s) for t, s in pairs])) for f in AGREEMENTS}
 
-# %% ../nbs/07_metrics.ipynb #4819a6e0
+# %% ../nbs/07_metrics.ipynb #efaa40df
 def xai_floor(
     ids: list[list[int]],      # N lists of token ids
     teacher: list[np.ndarray]  # N of [n, C]
@@ -112,7 +112,7 @@ def xai_floor(
         floors.append(np.mean((e - (sums / count[:, None])[piece]) ** 2))
     return float(np.mean(floors))
 
-# %% ../nbs/07_metrics.ipynb #b57dc080
+# %% ../nbs/07_metrics.ipynb #b9d7ccdf
 def n_parameters(
     model # any module
 ) -> int:
@@ -125,7 +125,7 @@ def n_bytes(
     "Bytes of the weights in memory, buffers not counted."
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
-# %% ../nbs/07_metrics.ipynb #5abf61f1
+# %% ../nbs/07_metrics.ipynb #cb279f1c
 @torch.no_grad()
 def latency(
     run,              # a function without arguments: the forward pass of a batch
@@ -141,7 +141,7 @@ def latency(
         if i >= warmup: times.append(time.perf_counter() - start)
     return float(np.median(times))
 
-# %% ../nbs/07_metrics.ipynb #59efbd92
+# %% ../nbs/07_metrics.ipynb #715b1cd1
 def _high() -> int: # bytes
     "The highest resident memory of this process so far."
     status = Path("/proc/self/status")
@@ -166,7 +166,7 @@ def peak_memory(
     try: return here.recv()
     finally: process.join()
 
-# %% ../nbs/07_metrics.ipynb #a01568b6
+# %% ../nbs/07_metrics.ipynb #51020856
 def run_a_batch(
     model,            # a student or a transformer
     texts: int = 32,  # B
@@ -174,7 +174,8 @@ def run_a_batch(
 ):
     "Run a model on a batch of made-up texts."
     vocab = next(o.num_embeddings for o in model.modules() if isinstance(o, torch.nn.Embedding))
-    ids = torch.arange(texts * tokens).reshape(texts, tokens) % vocab
+    device = next(model.parameters()).device
+    ids = torch.arange(texts * tokens, device=device).reshape(texts, tokens) % vocab
     return model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
 def costs(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['mean_std', 'plot_alpha', 'Explained', 'explained']
 
-# %% ../nbs/08_plots.ipynb #766f9dc5
+# %% ../nbs/08_plots.ipynb #06852eb8
 import html
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/08_plots.ipynb #ac58ccc9
+# %% ../nbs/08_plots.ipynb #8638d9dc
 def mean_std(
     rows: pd.DataFrame, # tidy results: a measured value a row, in the column `value`
     by: str | list[str] # columns that tell the groups apart
@@ -21,7 +21,7 @@ def mean_std(
     "Mean, standard deviation (n - 1) and count of the values of each group."
     return rows.groupby(by, dropna=False)["value"].agg(mean="mean", std="std", n="count")
 
-# %% ../nbs/08_plots.ipynb #141ce99f
+# %% ../nbs/08_plots.ipynb #19290ec1
 def plot_alpha(
     curves: dict[str, pd.DataFrame],     # name -> tidy accuracies with columns alpha, value
     lines: dict[str, float] | None = None, # name -> accuracy that does not depend on alpha
@@ -37,12 +37,12 @@ def plot_alpha(
         ax.plot(list(accuracies), [100 * o for o in accuracies.values()], "*", ms=11, color=f"C{len(curves) + i}", label=name)
     for i, (name, value) in enumerate((lines or {}).items()):
         ax.axhline(100 * value, ls=(0, (4, 1 + 2 * i)), lw=1, color="0.35")
-        ax.annotate(name, (1, 100 * value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.35")
+        ax.annotate(name, (0.01, 100 * value), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="0.35")
     ax.set(xlabel="alpha (weight of the labels)", ylabel="accuracy, %")
     ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/08_plots.ipynb #3aa796e9
+# %% ../nbs/08_plots.ipynb #d1f5c1c4
 def _colour(share: float) -> str:
     "Background for a share in [-1, 1] of the strongest attribution."
     return f"rgba({'31,119,180' if share >= 0 else '255,127,14'},{min(1, abs(share)) * 0.75:.2f})"
@@ -64,7 +64,7 @@ class Explained:
         order = np.argsort(-np.abs(self.attributions), kind="stable")[:5]
         return f"{self.label}: " + ", ".join(f"{self.pieces[i]} {self.attributions[i]:+.3f}" for i in order)
 
-# %% ../nbs/08_plots.ipynb #b13cc478
+# %% ../nbs/08_plots.ipynb #311362ff
 def explained(
     tokenizer,                # that made the ids
     ids: list[int],           # n token ids

@@ -6,7 +6,7 @@
 __all__ = ['FIELDS', 'text_key', 'weights_key', 'run_settings', 'pack_shard', 'unpack_shard', 'Store', 'Explanations',
            'explain_corpus', 'corpus_logits']
 
-# %% ../nbs/03_store.ipynb #a6469ec8
+# %% ../nbs/03_store.ipynb #998a1d19
 import hashlib, json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from .attribution import integrated_gradients
 from .data import InputError, atomic_path, cache_dir, content_key, log, pad
 from .teacher import predict
 
-# %% ../nbs/03_store.ipynb #b7417fbb
+# %% ../nbs/03_store.ipynb #90ab8b0c
 def text_key(
     ids: list[int] # token ids of a text
 ) -> bytes:        # 16 bytes
@@ -43,7 +43,7 @@ def run_settings(
     return dict(weights=weights_key(teacher.model), vocabulary=content_key(teacher.tokenizer.get_vocab()),
                 version=lightx.__version__, **settings)
 
-# %% ../nbs/03_store.ipynb #13535460
+# %% ../nbs/03_store.ipynb #e66ce6ce
 FIELDS = ("logits", "baseline_logits", "delta", "steps", "error", "above")
 
 def pack_shard(
@@ -63,7 +63,7 @@ def unpack_shard(data: bytes) -> dict[bytes, dict]: # text key -> its arrays
     values = np.split(shard["values"], shard["length"].cumsum()[:-1])
     return {k.tobytes(): dict(values=v, **{o: shard[o][i] for o in FIELDS}) for i, (k, v) in enumerate(zip(shard["key"], values))}
 
-# %% ../nbs/03_store.ipynb #6b273ec9
+# %% ../nbs/03_store.ipynb #4d5b8741
 class Store:
     "Explanations on disk, by text."
     def __init__(self,
@@ -102,7 +102,7 @@ class Store:
         "The texts that are not there yet, each once, sorted by length, then content."
         return sorted({text_key(o): o for o in ids if text_key(o) not in self.found}.values(), key=lambda o: (len(o), o))
 
-# %% ../nbs/03_store.ipynb #46934d73
+# %% ../nbs/03_store.ipynb #2c0e9c13
 @dataclass
 class Explanations:
     "Attributions and logits of N texts, in the order in which they were asked for."
@@ -140,7 +140,7 @@ def explain_corpus(
         log.warning("%s of %s texts reached %s steps above the tolerance of %s", above, len(rows), max_steps, tol)
     return Explanations([o["values"] for o in rows], *(np.stack([o[f] for o in rows]) for f in FIELDS))
 
-# %% ../nbs/03_store.ipynb #2e678073
+# %% ../nbs/03_store.ipynb #d3594d05
 def corpus_logits(
     teacher,                # `Teacher`
     ids: list[list[int]],   # N lists of token ids

@@ -14,7 +14,7 @@ from torch import nn
 
 from .attribution import BASELINES, TARGETS, check_choice
 
-# %% ../nbs/04_student.ipynb #bc774a0d
+# %% ../nbs/04_student.ipynb #fc85e947
 def relu_secant(
     p: torch.Tensor,  # pre-activations at the input
     p0: torch.Tensor  # pre-activations at the baseline, same shape
@@ -26,7 +26,7 @@ def relu_secant(
     slope = (F.relu(p) - F.relu(p0)) / torch.where(meet, torch.ones_like(step), step)
     return torch.where(meet, (p > 0).to(p), slope)
 
-# %% ../nbs/04_student.ipynb #65638dc8
+# %% ../nbs/04_student.ipynb #0009be70
 class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["lightx", "text-classification"]):
     "Embedding, mean over tokens, hidden layer, output layer; with exact attributions."
     def __init__(self,
@@ -50,7 +50,7 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
         self.hidden, self.output = nn.Linear(embed_dim, hidden), nn.Linear(hidden, num_labels)
         self.dropout = nn.Dropout(dropout)
 
-# %% ../nbs/04_student.ipynb #e98e9da2
+# %% ../nbs/04_student.ipynb #16db09c1
 @patch
 def _pool(self:MLPStudent, input_ids, attention_mask):
     "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
@@ -87,7 +87,7 @@ def baseline_logits(self:MLPStudent,
     p0 = self._pool(input_ids, attention_mask)[3]
     return self._head(p0, torch.ones_like(p0))
 
-# %% ../nbs/04_student.ipynb #dfd34967
+# %% ../nbs/04_student.ipynb #69db6206
 @patch
 def _pull(self:MLPStudent, p, p0, keep):
     "How the target moves with each hidden unit on average along the path [B, C, H]."
@@ -118,7 +118,7 @@ def explain(self:MLPStudent,
     toward = self._pull(p, p0, keep) @ self.hidden.weight # [B, C, D]
     return self._head(p, keep), weights * (e @ toward.mT)
 
-# %% ../nbs/04_student.ipynb #dd568997
+# %% ../nbs/04_student.ipynb #7f876a49
 def new_student(
     num_labels: int,    # C, classes
     seed: int = 0,      # of its weights

@@ -6,7 +6,7 @@
 __all__ = ['Teacher', 'find_model', 'check_teacher', 'max_positions', 'load_teacher', 'quiet', 'predict', 'train_teacher',
            'finetune', 'is_finetuned']
 
-# %% ../nbs/01_teacher.ipynb #34c75417
+# %% ../nbs/01_teacher.ipynb #c8eba2ff
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from .data import (InputError, atomic_path, cache_dir, content_key, corpus_name, fingerprint, length_batches, package_folder,
                          pad, tokenize)
 
-# %% ../nbs/01_teacher.ipynb #8edb0851
+# %% ../nbs/01_teacher.ipynb #3c506803
 class Teacher(NamedTuple):
     "A sequence classifier and the tokenizer it reads with."
     model: torch.nn.Module
@@ -33,7 +33,7 @@ def find_model(
     if not folder.exists() and name.startswith((".", "/", "~")): raise InputError(f"{name}: no such folder")
     return str(folder) if folder.is_dir() else name
 
-# %% ../nbs/01_teacher.ipynb #a8d919a3
+# %% ../nbs/01_teacher.ipynb #7d9a45dd
 def check_teacher(
     teacher: Teacher,               # to be checked
     name: str,                      # its name, for the error
@@ -59,7 +59,7 @@ def max_positions(model) -> int: # tokens
     unused = getattr(positions, "padding_idx", None)
     return limit if unused is None else limit - unused - 1
 
-# %% ../nbs/01_teacher.ipynb #651da4ae
+# %% ../nbs/01_teacher.ipynb #badfdb6f
 def _not_to_be_had(name, error):
     "The one line for a model that can't be loaded."
     why = str(error).strip().splitlines()[0]
@@ -69,28 +69,28 @@ def load_teacher(
     name: str,                              # "minilm", a folder, or a name on the hub
     label_names: list[str] | None = None,   # gives a base model a fresh head for these classes
     max_length: int = 128                   # tokens a text that it must be able to read
-) -> Teacher:                               # in eval mode
+) -> Teacher:                               # in eval mode, on the GPU if there is one
     "Load a sequence classifier with its tokenizer."
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     head = {} if label_names is None else dict(num_labels=len(label_names), id2label=dict(enumerate(label_names)),
                                                label2id={o: i for i, o in enumerate(label_names)})
     try:
-        teacher = Teacher(AutoModelForSequenceClassification.from_pretrained(find_model(name), **head).eval(),
-                          AutoTokenizer.from_pretrained(find_model(name), use_fast=True))
+        model = AutoModelForSequenceClassification.from_pretrained(find_model(name), **head).eval()
+        teacher = Teacher(model.to("cuda" if torch.cuda.is_available() else "cpu"), AutoTokenizer.from_pretrained(find_model(name), use_fast=True))
     except InputError: raise
     except Exception as e: # a missing file, no network and a damaged file each have their own class
         raise _not_to_be_had(name, e) from None
     check_teacher(teacher, name, max_length=max_length)
     return teacher
 
-# %% ../nbs/01_teacher.ipynb #5252872c
+# %% ../nbs/01_teacher.ipynb #25d2516a
 def quiet():
     "Keep `transformers` from printing notes and bars of its own."
     from transformers.utils import logging as theirs
     theirs.set_verbosity_error()
     theirs.disable_progress_bar()
 
-# %% ../nbs/01_teacher.ipynb #4dac7565
+# %% ../nbs/01_teacher.ipynb #b6273e4a
 @torch.no_grad()
 def predict(
     model,                      # a sequence classifier, in eval mode
@@ -108,7 +108,7 @@ def predict(
             bar.update(len(rows))
     return out
 
-# %% ../nbs/01_teacher.ipynb #c187c04b
+# %% ../nbs/01_teacher.ipynb #3ef4f912
 def train_teacher(
     teacher: Teacher,           # with a head for the classes; trained in place
     ids: list[list[int]],       # N lists of token ids
@@ -135,7 +135,7 @@ def train_teacher(
         trainer.train()
     teacher.model.eval()
 
-# %% ../nbs/01_teacher.ipynb #2a897110
+# %% ../nbs/01_teacher.ipynb #9945fdb0
 def finetune(
     name: str,                  # "minilm", a folder, or a name on the hub
     train,                      # `datasets.Dataset` with `text` and `label`
@@ -158,7 +158,7 @@ def finetune(
         teacher.tokenizer.save_pretrained(tmp)
     return folder
 
-# %% ../nbs/01_teacher.ipynb #da1df840
+# %% ../nbs/01_teacher.ipynb #9ad69f36
 def is_finetuned(
     name: str # "minilm", a folder, or a name on the hub
 ) -> bool:
