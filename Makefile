@@ -24,7 +24,7 @@ notebooks: .venv/dev        ## after an edit: export, clean, and the README from
 	$(MAKE) readme
 
 readme:
-	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb | sed 's#](experiments/#](nbs/experiments/#g' > README.md
+	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb | sed -E 's#\]\((experiments/|tutorials/|[0-9]+_)#](nbs/\1#g' > README.md
 
 clean:                      ## forget the environment, builds and runs
 	rm -rf .venv build dist *.egg-info _proc _docs runs/*
