@@ -58,7 +58,8 @@ def test_export_clean_and_readme_leave_no_difference(tmp_path):
 def test_public_functions_are_documented(file):
     source = file.read_text()
     lines, tree = source.splitlines(), ast.parse(source)
-    public = [o for top in tree.body for o in (top, *getattr(top, "body", ())) if isinstance(o, ast.FunctionDef | ast.ClassDef)]
+    inside = [o for top in tree.body if isinstance(top, ast.ClassDef) for o in top.body]
+    public = [o for o in [*tree.body, *inside] if isinstance(o, ast.FunctionDef | ast.ClassDef)]
     bare = []
     for node in (o for o in public if not o.name.startswith("_")):
         if not ast.get_docstring(node):
