@@ -16,7 +16,7 @@ test: .venv/dev             ## notebooks, tests, a papermill run, a wheel
 	pytest
 
 lab: .venv/dev              ## the notebooks in JupyterLab
-	jupyter lab nbs
+	jupyter lab --ServerApp.allow_root=True nbs
 
 notebooks: .venv/dev        ## after an edit: export, clean, and the README from nbs/index.ipynb
 	nbdev_export
