@@ -134,7 +134,7 @@ def integrate(self:Paths,
     return torch.einsum("pntc,pn->ptc", slopes, (b - a)[:, None] * weights)
 
 # %% ../nbs/02_attribution.ipynb #78a449b7
-PROBES, PIECES, NODES = 8, 4, 4 # chosen on the AG News teacher: see nbs/experiments/speed.ipynb
+PROBES, PIECES, NODES = 8, 4, 4 # the cheapest to reach an error of 1 % on paths of an AG News teacher
 
 def place(
     profile: torch.Tensor, # [B, Q + 1, C], the target at even distances along each path

@@ -58,6 +58,12 @@ def _reject_blank(values, column, path):
     if len(blank):
         raise InputError(f"{path}, row {blank[0] + 1}: {column} is empty ({len(blank)} such row(s)): fill or remove it")
 
+def _checked(df, text, label, path):
+    "The columns `text` and `label` of a table as str, without blanks."
+    df = pd.DataFrame({"text": _column(df, text, path), "label": _column(df, label, path)}).fillna("").astype(str)
+    for column in df: _reject_blank(df[column], column, path)
+    return df
+
 # %% ../nbs/00_data.ipynb #bc1deded
 def read_table(
     path: str | Path,    # a `.csv` or `.parquet` file
@@ -73,9 +79,7 @@ def read_table(
     except pd.errors.EmptyDataError: df = pd.DataFrame()
     except (ValueError, OSError) as e: raise InputError(f"{path}: not a readable table ({str(e).splitlines()[0]})") from None
     if not len(df): raise InputError(f"{path}: no rows: it needs a header and at least one labelled text")
-    df = pd.DataFrame({"text": _column(df, text, path), "label": _column(df, label, path)}).fillna("").astype(str)
-    for column in df: _reject_blank(df[column], column, path)
-    return df
+    return _checked(df, text, label, path)
 
 # %% ../nbs/00_data.ipynb #003318be
 KNOWN_LABELS = {"ag_news": ["World", "Sports", "Business", "Sci/Tech"],
@@ -174,9 +178,7 @@ def read_hub(
     tables = {}
     for split, source in {"train": "train", "test": test}.items():
         if source is None: continue
-        df, where = ds[source].to_pandas(), f"{name}/{source}"
-        tables[split] = pd.DataFrame({"text": _column(df, text, where), "label": _column(df, label, where)}).astype(str)
-        for column in tables[split]: _reject_blank(tables[split][column], column, where)
+        tables[split] = _checked(ds[source].to_pandas(), text, label, f"{name}/{source}")
     names = feature.names if isinstance(feature, ClassLabel) else None
     return to_corpus(tables, {s: f"{name}/{s}" for s in tables}, names)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from .attribution import apply_target
 from .data import InputError
 
 # %% ../nbs/05_losses.ipynb #22400f5b
@@ -31,8 +32,7 @@ def baseline_loss(
     teacher: torch.Tensor  # the same of the teacher [B, C]
 ) -> torch.Tensor:         # scalar
     "Mean squared error of centred logits where the explanations start."
-    def centred(o): return o - o.mean(-1, keepdim=True)
-    return F.mse_loss(centred(student), centred(teacher))
+    return F.mse_loss(apply_target(student, "centred"), apply_target(teacher, "centred"))
 
 # %% ../nbs/05_losses.ipynb #51d0a36c
 class Batch(NamedTuple):

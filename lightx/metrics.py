@@ -48,9 +48,10 @@ def auc(
     return float(sk.roc_auc_score(labels, p if p.shape[1] > 2 else p[:, 1], multi_class="ovr"))
 
 # %% ../nbs/07_metrics.ipynb #5255ac05
-def _strongest(e, k):
-    "Positions of the k largest attributions by absolute value, the first of equals first."
-    return set(np.argsort(-np.abs(e), kind="stable")[:k].tolist())
+def _shared(teacher, student, k):
+    "Positions that are among the k largest attributions of both by absolute value, the first of equals first."
+    strongest = (np.argsort(-np.abs(e), kind="stable")[:k].tolist() for e in (teacher, student))
+    return set.intersection(*map(set, strongest))
 
 def feature_agreement(
     teacher: np.ndarray, # [n], attributions of one class
@@ -59,7 +60,7 @@ def feature_agreement(
 ) -> float:
     "Share of the k strongest tokens that both have."
     k = min(k, len(teacher))
-    return len(_strongest(teacher, k) & _strongest(student, k)) / k
+    return len(_shared(teacher, student, k)) / k
 
 def sign_agreement(
     teacher: np.ndarray, # [n], attributions of one class
@@ -68,8 +69,7 @@ def sign_agreement(
 ) -> float:
     "Share of the k strongest tokens that both have, with the same sign."
     k = min(k, len(teacher))
-    both = _strongest(teacher, k) & _strongest(student, k)
-    return sum(bool(np.sign(teacher[i]) == np.sign(student[i])) for i in both) / k
+    return sum(bool(np.sign(teacher[i]) == np.sign(student[i])) for i in _shared(teacher, student, k)) / k
 
 def cosine(
     teacher: np.ndarray, # [n], attributions of one class

@@ -8,6 +8,7 @@ __all__ = ['Teacher', 'find_model', 'check_teacher', 'max_positions', 'load_teac
 
 # %% ../nbs/01_teacher.ipynb #c8eba2ff
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -123,7 +124,7 @@ def train_teacher(
     from datasets import Dataset
     from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
     steps = -(-len(ids) // batch_size) * epochs
-    with atomic_path(cache_dir()/"trainer") as scratch:
+    with TemporaryDirectory() as scratch: # the Trainer wants a folder, though nothing is saved there
         args = TrainingArguments(
             output_dir=scratch, num_train_epochs=epochs, learning_rate=lr, per_device_train_batch_size=batch_size,
             warmup_steps=int(steps / 10), weight_decay=0.01, seed=seed, train_sampling_strategy="group_by_length",
