@@ -27,7 +27,8 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require={
         "demo": cfg["demo_requirements"].split(),
-        "dev": cfg["dev_requirements"].split() + cfg["demo_requirements"].split(),
+        "ray": cfg["ray_requirements"].split(),
+        "dev": " ".join(cfg[f"{o}_requirements"] for o in ("dev", "demo", "ray")).split(),
     },
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     classifiers=[

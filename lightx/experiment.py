@@ -76,7 +76,7 @@ def prepare(
     sample = np.random.default_rng(0).permutation(len(test))[:unseen_texts].tolist()
     unseen_ids, choices = [test_ids[i] for i in sample], dict(target=target, baseline=baseline, tol=tol, progress=progress)
     known, unseen = explain_corpus(known_teacher, ids, **choices), explain_corpus(known_teacher, unseen_ids, **choices)
-    pad_id = known_teacher.model.config.pad_token_id or 0
+    pad_id = known_teacher.pad_id
     return Prepared(
         name=corpus_name(data), names=names, teacher=known_teacher, ids=ids, known=known, unseen_known=unseen,
         train=Examples(ids, few["label"], known, pad_id), test=Examples(test_ids, test["label"], pad_id=pad_id),

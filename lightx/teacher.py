@@ -23,6 +23,11 @@ class Teacher(NamedTuple):
     model: torch.nn.Module
     tokenizer: object
 
+    @property
+    def pad_id(self) -> int: # 0 where the model names none
+        "The token id that fills up a batch."
+        return self.model.config.pad_token_id or 0
+
 def find_model(
     name: str # "minilm", a folder, or a name on the hub
 ) -> str:     # a folder, or the name on the hub
