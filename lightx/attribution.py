@@ -11,9 +11,11 @@ __all__ = ['TARGETS', 'BASELINES', 'TOKENS', 'PROBES', 'FLOOR', 'WIDTH', 'PRECIS
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -58,8 +60,8 @@ class Paths:
         if input_ids.shape[1] > max_positions(model):
             raise InputError(f"a text has {input_ids.shape[1]:,} tokens, this model reads {max_positions(model)} at most: "
                              "cut it with max_length")
-        self.mask, self.target, self.classes = attention_mask, target, model.config.num_labels
-        self.chunk = max(1, max_tokens // input_ids.shape[1]) # points in one pass
+        self.mask, self.target, self.classes, self.most = attention_mask, target, model.config.num_labels, max_tokens
+        self.lengths = attention_mask.sum(1).cpu()
         self.exact = answerer(model)
         self.quick = self.exact if dtype == torch.float32 else answerer(model, dtype)
         table = model.get_input_embeddings()
@@ -71,26 +73,31 @@ class Paths:
     def at(self,
         texts: torch.Tensor, # [P], row of the text
         t: torch.Tensor      # [P], place on its path
-    ) -> torch.Tensor:       # [P, T, D]
-        "Embeddings of points on the paths."
-        return self.base + t[:, None, None] * self.step[texts]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # [P, T, D], [P, T, D], [P, T]
+        "Embeddings of points on the paths, the whole step from baseline to text, and the mask; T is the longest of these texts."
+        width = int(self.lengths[texts.cpu()].max())
+        step = self.step[texts, :width]
+        return self.base + t[:, None, None] * step, step, self.mask[texts, :width]
 
-    def packs(self,
-        work,                  # what is done with a pack: of texts and places
-        texts: torch.Tensor,   # [P], row of the text
-        t: torch.Tensor        # [P], place on its path
-    ):                         # of a slice of the points and what `work` made of them
-        "Do some work pack by pack, in packs half as large whenever memory runs out."
-        done = 0
-        while done < len(texts):
-            pack = slice(done, done + self.chunk)
-            try: made = work(texts[pack], t[pack])
-            except RuntimeError as e: # CUDA's and the CPU's allocator have this class alone in common
-                if "memory" not in str(e) or self.chunk == 1: raise
-                self.chunk //= 2
-                continue
-            yield pack, made
-            done += self.chunk
+# %% ../nbs/02_attribution.ipynb #528b9c97
+@patch
+def packs(self:Paths,
+    work,                # what is done with a pack: of texts and places
+    texts: torch.Tensor, # [P], row of the text
+    t: torch.Tensor      # [P], place on its path
+):                       # of a slice of the points and what `work` made of them
+    "Do some work pack by pack, in packs half as large whenever memory runs out."
+    done, lengths = 0, self.lengths[texts.cpu()].numpy()
+    while done < len(texts):
+        filled = np.maximum.accumulate(lengths[done:]) * np.arange(1, len(texts) - done + 1)
+        pack = slice(done, done + max(1, int((filled <= self.most).sum())))
+        try: made = work(texts[pack], t[pack])
+        except RuntimeError as e: # CUDA's and the CPU's allocator have this class alone in common
+            if "memory" not in str(e) or pack.stop - done == 1: raise
+            self.most = lengths[pack].max() * (pack.stop - done) // 2
+            continue
+        yield pack, made
+        done = pack.stop
 
 # %% ../nbs/02_attribution.ipynb #8dc865d1
 @patch
@@ -101,8 +108,10 @@ def logits(self:Paths,
     answer=None          # default: exact, in float32
 ) -> torch.Tensor:       # [P, C]
     "Logits at points on the paths, by forward passes alone."
-    answer = answer or self.exact
-    return torch.cat([o for _, o in self.packs(lambda i, s: answer(self.at(i, s), self.mask[i]), texts, t)])
+    def read(texts, t):
+        x, _, mask = self.at(texts, t)
+        return (answer or self.exact)(x, mask)
+    return torch.cat([o for _, o in self.packs(read, texts, t)])
 
 @patch
 def explained(self:Paths,
@@ -118,13 +127,13 @@ def slopes(self:Paths,
     t: torch.Tensor      # [P], place on its path
 ) -> torch.Tensor:       # [P, T, C]
     "What each token adds to each class for a step along the path: a forward pass, and a backward pass for each class but one that follows."
-    x = self.at(texts, t).requires_grad_()
-    y = apply_target(self.quick(x, self.mask[texts]), self.target)
+    x, step, mask = self.at(texts, t)
+    y = apply_target(self.quick(x.requires_grad_(), mask), self.target)
     free = self.target != "logits" # the classes' gradients sum to zero
     out = torch.empty(*x.shape[:2], y.shape[1], device=x.device)
     for c in range(last := y.shape[1] - free):
         g, = torch.autograd.grad(y[:, c].sum(), x, retain_graph=c < last - 1)
-        out[..., c] = (g * self.step[texts]).sum(-1)
+        out[..., c] = (g * step).sum(-1)
     if free: out[..., -1] = -out[..., :-1].sum(-1)
     return out
 
@@ -136,7 +145,7 @@ def slopes_by_token(self:Paths,
     t: torch.Tensor      # [P], place on its path
 ) -> torch.Tensor:       # [P, T, C]
     "The same as `slopes` by forward mode: one step of each token, carried to all classes."
-    x, step, mask = self.at(texts, t), self.step[texts], self.mask[texts]
+    x, step, mask = self.at(texts, t)
     def answer(o): return apply_target(self.quick(o, mask), self.target)
     def moved(token): return torch.func.jvp(answer, (x,), (step * token[:, None],))[1]
     tokens = torch.eye(x.shape[1], device=x.device)
@@ -152,8 +161,11 @@ def point_slopes(self:Paths,
 ) -> torch.Tensor:       # [P, T, C]
     "`slopes`, from the side that is cheaper."
     backwards = self.classes - (self.target != "logits")
-    if not isinstance(self.quick, Encoder) or self.mask.shape[1] >= backwards: return self.slopes(texts, t)
-    return torch.cat([self.slopes_by_token(*o) for o in zip(*(o.split(max(1, self.chunk // TOKENS)) for o in (texts, t)))])
+    width = int(self.lengths[texts.cpu()].max())
+    if not isinstance(self.quick, Encoder) or width >= backwards: return self.slopes(texts, t)
+    some = max(1, self.most // (TOKENS * width))
+    made = [self.slopes_by_token(*o) for o in zip(texts.split(some), t.split(some))]
+    return torch.cat([F.pad(o, (0, 0, 0, width - o.shape[1])) for o in made])
 
 # %% ../nbs/02_attribution.ipynb #b616a590
 PROBES, FLOOR, WIDTH = 10, 0.2, 0.085 # chosen below, on paths of an AG News teacher
@@ -219,7 +231,7 @@ def integrate(self:Paths,
     weight = ((b - a)[:, None] * weights).flatten() / pace.rate(rows, t)
     out = torch.zeros(len(texts), self.mask.shape[1], self.classes, device=a.device)
     for pack, made in self.packs(self.point_slopes, rows, t.float()):
-        out.index_add_(0, piece[pack], made * weight[pack, None, None].float())
+        out[:, :made.shape[1]].index_add_(0, piece[pack], made * weight[pack, None, None].float())
     return out
 
 # %% ../nbs/02_attribution.ipynb #9d28a59a
@@ -391,12 +403,17 @@ def point_bytes(
 ) -> int:        # bytes
     "The memory that one point with gradients takes: what its forward pass keeps, and half as much for the gradients on their way."
     kept, row = {}, torch.zeros(1, dtype=torch.long, device=paths.mask.device)
-    x = paths.at(row, torch.full((1,), 0.5, device=row.device)).requires_grad_()
+    x, _, mask = paths.at(row, torch.full((1,), 0.5, device=row.device))
     def keep(o):
         if o.requires_grad or o.dim() > 2: kept[o.untyped_storage().data_ptr()] = o.untyped_storage().nbytes() # weights do neither
         return o
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda o: o): paths.quick(x, paths.mask[row])
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda o: o): paths.quick(x.requires_grad_(), mask)
     return int(1.5 * sum(kept.values()))
+
+def _there_and_back(paths, rows):
+    "A forward and a backward pass of points with gradients."
+    x, _, mask = paths.at(rows, torch.full_like(rows, 0.5, dtype=torch.float))
+    torch.autograd.grad(paths.quick(x.requires_grad_(), mask)[:, 0].sum(), x)
 
 def best_pack(
     model,                        # a sequence classifier of transformers
@@ -415,7 +432,7 @@ def best_pack(
         points, best, n = 1, math.inf, max(1, 512 // length)
         while True:
             rows = torch.arange(n := min(n, most), device=input_ids.device) % len(input_ids)
-            cost = seconds(lambda: paths.slopes(rows, torch.full_like(rows, 0.5, dtype=torch.float)), 1) / n
+            cost = seconds(partial(_there_and_back, paths, rows), 1) / n
             if cost > 0.97 * best: return points * length
             points, best = n, cost
             if n == most: return points * length

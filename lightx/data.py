@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['log', 'KNOWN_LABELS', 'InputError', 'cache_dir', 'content_key', 'atomic_path', 'read_table', 'label_names',
            'encode_labels', 'to_corpus', 'read_files', 'package_folder', 'read_bbc', 'read_hub', 'load_corpus',
-           'corpus_name', 'fingerprint', 'balanced', 'tokenize', 'length_batches', 'pad']
+           'corpus_name', 'load_texts', 'fingerprint', 'balanced', 'tokenize', 'length_batches', 'pad']
 
 # %% ../nbs/00_data.ipynb #34321bbc
 import hashlib, importlib.util, json, logging, os, shutil
@@ -59,8 +59,9 @@ def _reject_blank(values, column, path):
         raise InputError(f"{path}, row {blank[0] + 1}: {column} is empty ({len(blank)} such row(s)): fill or remove it")
 
 def _checked(df, text, label, path):
-    "The columns `text` and `label` of a table as str, without blanks."
-    df = pd.DataFrame({"text": _column(df, text, path), "label": _column(df, label, path)}).fillna("").astype(str)
+    "The columns `text` and, if one is named, `label` of a table as str, without blanks."
+    wanted = {"text": text} | ({"label": label} if label else {})
+    df = pd.DataFrame({k: _column(df, v, path) for k, v in wanted.items()}).fillna("").astype(str)
     for column in df: _reject_blank(df[column], column, path)
     return df
 
@@ -68,9 +69,9 @@ def _checked(df, text, label, path):
 def read_table(
     path: str | Path,    # a `.csv` or `.parquet` file
     text: str = "text",  # column of texts
-    label: str = "label" # column of labels: names or numbers
+    label: str | None = "label" # column of labels, names or numbers; None: texts alone
 ) -> pd.DataFrame:       # columns `text` and `label`, both str
-    "The labelled texts of one file; an `InputError` names the file and row of what is wrong."
+    "The texts of one file with their labels; an `InputError` names the file and row of what is wrong."
     path = Path(path)
     if not path.is_file(): raise InputError(f"{path}: no such file: give a .csv or .parquet file")
     try:
@@ -200,6 +201,18 @@ def load_corpus(
 def corpus_name(source: str) -> str: # for results and folders
     "A short name for a corpus: `ag_news` for `fancyzhx/ag_news` and for `../data/ag_news`."
     return Path(source).expanduser().resolve().stem if source != "bbc_news" else source
+
+# %% ../nbs/00_data.ipynb #18503bfc
+def load_texts(
+    source: str,            # see `load_corpus`; a file needs no labels
+    split: str = "train",   # "train" or "test", where there are two
+    text: str = "text",     # column of texts
+    label: str = "label"    # column of labels
+) -> list[str]:
+    "The texts of a file, or of one split of a corpus."
+    if split not in ("train", "test"): raise InputError(f"split {split!r} is unknown: take one of train, test")
+    if Path(source).expanduser().is_file(): return read_table(Path(source).expanduser(), text, None).text.tolist()
+    return list(load_corpus(source, text, label)[split]["text"])
 
 # %% ../nbs/00_data.ipynb #2a1be78c
 def fingerprint(ds) -> str: # 16 hex digits

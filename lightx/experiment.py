@@ -20,6 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 import lightx
+from .cluster import spread_over_ray
 from .data import InputError, atomic_path, balanced, content_key, corpus_name, fingerprint, load_corpus, tokenize
 from .distill import Examples
 from .metrics import accuracy, costs, macro_f1
@@ -235,14 +236,17 @@ def run_notebook(
 # %% ../nbs/09_experiment.ipynb #bed464e6
 def run_all(
     runs: list[dict],   # parameters of each run
-    jobs: int = 1       # at once
+    jobs: int = 1,      # at once, on this machine
+    engine: str = "local" # "local", or "ray": as many at once as a cluster has cores
 ):
     "Execute the runs whose results are missing; an `InputError` names the first that failed."
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
     missing = [o for o in runs if not Path(o["result"]).exists()]
     if not missing: return
-    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(run_notebook)(o) for o in missing)
-    failed = [o for o in tqdm(results, total=len(missing), desc="sweep", unit="run") if o]
+    if engine == "ray": spread_over_ray()
+    with parallel_config("ray" if engine == "ray" else "loky", n_jobs=-1 if engine == "ray" else jobs):
+        results = Parallel(return_as="generator_unordered")(delayed(run_notebook)(o) for o in missing)
+        failed = [o for o in tqdm(results, total=len(missing), desc="sweep", unit="run") if o]
     if failed: raise InputError(f"{len(failed)} of {len(missing)} runs failed, the others are kept; the first: {failed[0]}")
 
 # %% ../nbs/09_experiment.ipynb #a5a48435
@@ -278,7 +282,8 @@ def sweep(
     alphas: list[float],        # weights of the labels
     seeds: int = 1,             # students for each alpha
     jobs: int = 1,              # runs at once
-    parameters: dict | None = None # other parameters of `experiments/alpha.ipynb`
+    parameters: dict | None = None, # other parameters of `experiments/alpha.ipynb`
+    engine: str = "local"       # see `run_all`
 ) -> Path:                      # the results file
     "Train a student for each alpha and seed, and write the results and the report."
     notebook, parameters = experiment_notebook("alpha.ipynb"), parameters or {}
@@ -289,7 +294,7 @@ def sweep(
     runs = [chosen | dict(alpha=a, seed=s) for s in range(seeds) for a in alphas]
     for o in runs: o["result"] = str(run_path(out, o))
     Path(out).mkdir(parents=True, exist_ok=True)
-    run_all(runs, jobs)
+    run_all(runs, jobs, engine)
     key = content_key(made.name, fingerprint(made.texts["train"]), made.teacher.model.name_or_path)[:8]
     references = Path(out)/f"references_{key}.json"
     if not references.exists():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FIELDS', 'text_key', 'weights_key', 'run_settings', 'pack_shard', 'unpack_shard', 'Store', 'Explainer',
-           'measured_cut', 'in_turn', 'attribute', 'Explanations', 'explain_corpus', 'corpus_logits', 'Verdict',
-           'verify']
+           'measured_cut', 'in_turn', 'store_folder', 'attribute', 'Explanations', 'warn_above', 'describe',
+           'explain_corpus', 'corpus_logits', 'Verdict', 'verify']
 
 # %% ../nbs/03_store.ipynb #998a1d19
 import hashlib, json, random
@@ -171,6 +171,14 @@ def in_turn(
         store.refresh()
         yield part, explainer(part) if any(text_key(o) not in store.where for o in part) else None
 
+def store_folder(
+    teacher,   # `Teacher`
+    **choices  # target, baseline, tol, max_steps, precision
+) -> Path:
+    "Where the store of a run is kept if no folder is named."
+    choices["precision"] = str(chosen_type(choices["precision"], teacher.model.device)).removeprefix("torch.")
+    return cache_dir()/"attributions"/content_key(run_settings(teacher, **choices))
+
 def attribute(
     teacher,                        # `Teacher`
     ids: list[list[int]],           # N lists of token ids
@@ -188,10 +196,9 @@ def attribute(
     "Explain the texts of a corpus that a store lacks."
     precision = str(chosen_type(precision, teacher.model.device)).removeprefix("torch.")
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
-    settings = run_settings(teacher, **choices)
-    folder = Path(folder or cache_dir()/"attributions"/content_key(settings))
+    folder = Path(folder or store_folder(teacher, **choices))
     if not (folder/"manifest.json").exists(): cut = cut or measured_cut(teacher, ids, memory, precision)
-    store = Store(folder, settings, cut)
+    store = Store(folder, run_settings(teacher, **choices), cut)
     plan = store.plan(ids)
     explainer = Explainer(teacher, max_tokens=store.cut["max_tokens"], **choices)
     with tqdm(total=sum(len(o) for part in plan for o in part), desc="attribute", unit="token", disable=not (progress and plan)) as bar:
@@ -212,6 +219,24 @@ class Explanations:
     error: np.ndarray           # [N], relative completeness error
     above: np.ndarray           # [N], True where it is above the tolerance
 
+def warn_above(
+    above: int, # texts above the tolerance
+    texts: int  # all of them
+):
+    "Say how many texts are above the tolerance, if any are."
+    if above: log.warning("%s of %s texts are above the tolerance: give them more steps by max_steps, or a larger tol", above, texts)
+
+def describe(
+    store: Store,         # filled
+    ids: list[list[int]]  # of its texts
+) -> dict:
+    "What a store holds for some texts."
+    rows = [(o["steps"], o["error"], o["above"]) for _, o in store.rows(ids)]
+    steps, error, above = map(np.array, zip(*rows))
+    warn_above(int(above.sum()), len(rows))
+    return dict(texts=len(rows), tokens=sum(map(len, ids)), points_a_text=float(steps.mean()), mean_error=float(error.mean()),
+                worst_error=float(error.max()), above_tolerance=int(above.sum()), bytes=sum(f.stat().st_size for f in store.files))
+
 def explain_corpus(
     teacher,              # `Teacher`
     ids: list[list[int]], # N lists of token ids
@@ -220,8 +245,7 @@ def explain_corpus(
     "The teacher's explanations of a corpus: read where they are known, computed and kept where not."
     store = attribute(teacher, ids, *args, **kwargs)
     rows = [o for _, o in sorted(store.rows(ids), key=lambda o: o[0])]
-    if above := sum(bool(o["above"]) for o in rows):
-        log.warning("%s of %s texts are above the tolerance: give them more steps by max_steps, or a larger tol", above, len(rows))
+    warn_above(sum(bool(o["above"]) for o in rows), len(rows))
     return Explanations([o["values"] for o in rows], *(np.stack([o[f] for o in rows]) for f in FIELDS))
 
 # %% ../nbs/03_store.ipynb #d3594d05
@@ -255,7 +279,16 @@ class Verdict:
         tol: float = 0.01 # relative completeness error allowed
     ) -> bool:
         "Whether all is there, whole, and comes out the same."
-        return not self.missing and not self.damaged and self.difference <= tol + 2e-3
+        return not self.problem(tol)
+
+    def problem(self,
+        tol: float = 0.01 # relative completeness error allowed
+    ) -> str:             # empty if there is none
+        "What is wrong, in words."
+        wrong = {f"{self.missing} of {self.texts} texts are missing": self.missing,
+                 f"damaged: {', '.join(self.damaged)}": self.damaged,
+                 f"explained again, an attribution differs by {self.difference:.1%} of the text's largest": self.difference > tol + 2e-3}
+        return "; ".join(k for k, v in wrong.items() if v)
 
 def verify(
     teacher,              # `Teacher`
