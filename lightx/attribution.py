@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TARGETS', 'BASELINES', 'TOKENS', 'PROBES', 'FLOOR', 'WIDTH', 'PRECISIONS', 'check_choice', 'apply_target', 'Paths',
-           'Pace', 'gauss', 'spread', 'first_nodes', 'refine', 'Attributions', 'frozen', 'chosen_type',
+           'Pace', 'gauss', 'spread', 'first_nodes', 'refine', 'Attributions', 'frozen', 'chosen_precision',
            'integrated_gradients', 'captum_attributions', 'point_bytes', 'best_pack']
 
 # %% ../nbs/02_attribution.ipynb #a7de9e42
@@ -54,7 +54,7 @@ class Paths:
         target: str = "logits",       # see `TARGETS`
         baseline: str = "zero",       # see `BASELINES`
         max_tokens: int = 1536,       # tokens in one pass
-        dtype: torch.dtype = torch.float32 # of the passes with gradients
+        dtype: torch.dtype | None = None # of the passes with gradients; default: the model's own
     ):
         check_choice("baseline", baseline, BASELINES)
         if input_ids.shape[1] > max_positions(model):
@@ -63,7 +63,7 @@ class Paths:
         self.mask, self.target, self.classes, self.most = attention_mask, target, model.config.num_labels, max_tokens
         self.lengths = attention_mask.sum(1).cpu()
         self.exact = answerer(model)
-        self.quick = self.exact if dtype == torch.float32 else answerer(model, dtype)
+        self.quick = answerer(model, dtype) if dtype else self.exact
         table = model.get_input_embeddings()
         with torch.no_grad():
             x = table(input_ids)
@@ -90,7 +90,10 @@ def packs(self:Paths,
     done, lengths = 0, self.lengths[texts.cpu()].numpy()
     while done < len(texts):
         filled = np.maximum.accumulate(lengths[done:]) * np.arange(1, len(texts) - done + 1)
-        pack = slice(done, done + max(1, int((filled <= self.most).sum())))
+        count = max(1, int((filled <= self.most).sum()))
+        # Where the length changes, a pack that is half full ends: texts of one length need no padding and no mask.
+        changes = 1 + np.flatnonzero(np.diff(lengths[done:done + count + 1]))
+        pack = slice(done, done + max(changes[filled[changes - 1] >= self.most / 2], default=count))
         try: made = work(texts[pack], t[pack])
         except RuntimeError as e: # CUDA's and the CPU's allocator have this class alone in common
             if "memory" not in str(e) or pack.stop - done == 1: raise
@@ -284,6 +287,7 @@ def refine(
     while True:
         worst = none.scatter_reduce(0, texts, gap, "amax")[texts]
         split = (none.index_add(0, texts, gap) > tol)[texts] & (gap >= worst / 4)
+        nodes = max(4, nodes // 2) # short pieces are smooth, or have a kink, where more nodes don't help
         cost = none.index_add(0, texts, 2 * nodes * split.float())
         # Where the budget does not allow all of these, the worst piece alone; where not even that, none.
         split &= (steps + cost <= max_steps)[texts] | (gap == worst)
@@ -341,13 +345,13 @@ def _adaptive(paths, everyone, tol, max_steps):
 # %% ../nbs/02_attribution.ipynb #459faba3
 PRECISIONS = ("auto", "float32", "bfloat16")
 
-def chosen_type(
+def chosen_precision(
     precision: str,      # see `PRECISIONS`
     device: torch.device # where the teacher is
-) -> torch.dtype:        # torch.float32 or torch.bfloat16
-    "The type of the passes with gradients."
+) -> str:                # "float32" or "bfloat16"
+    "The precision of the passes with gradients."
     check_choice("precision", precision, PRECISIONS)
-    return faster_type(device) if precision == "auto" else getattr(torch, precision)
+    return str(faster_type(device)).removeprefix("torch.") if precision == "auto" else precision
 
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
@@ -362,21 +366,22 @@ def integrated_gradients(
     precision: str = "auto"       # "float32", "bfloat16", or "auto": what this machine multiplies fastest
 ) -> Attributions:
     "Integrated Gradients of all classes for a batch of texts (Sundararajan, Taly and Yan, 2017)."
-    dtype = chosen_type(precision, input_ids.device)
+    rough = torch.bfloat16 if chosen_precision(precision, input_ids.device) == "bfloat16" else None
     with frozen(model):
-        paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, dtype)
+        paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough)
         everyone = torch.arange(len(input_ids), device=input_ids.device)
         if n_steps: values, steps, ends = _uniform(paths, everyone, n_steps)
         # What bfloat16 leaves above the tolerance is noise, which more points don't lessen.
-        else: values, steps, ends = _adaptive(paths, everyone, tol, max_steps if dtype == torch.float32 else min(first_nodes(tol), max_steps))
+        else: values, steps, ends = _adaptive(paths, everyone, tol, min(first_nodes(tol), max_steps) if rough else max_steps)
     values = values * attention_mask[..., None]
     explained = apply_target(ends, target)
     delta = values.sum(1) - (explained[:, 1] - explained[:, 0])
     error = delta.abs().amax(1) / spread(explained)
     made = Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
-    if dtype == torch.float32 or n_steps or not (rough := made.above).any(): return made
-    again = integrated_gradients(model, input_ids[rough], attention_mask[rough], target, baseline, tol, max_steps, None, max_tokens, "float32")
-    for o in fields(made): getattr(made, o.name)[rough] = getattr(again, o.name) + (made.steps[rough] if o.name == "steps" else 0)
+    if n_steps or not rough or not (bad := made.above.clone()).any(): return made
+    again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps, None, max_tokens, "float32")
+    again.steps += made.steps[bad]
+    for o in fields(made): getattr(made, o.name)[bad] = getattr(again, o.name)
     return made
 
 # %% ../nbs/02_attribution.ipynb #95ba1d42
@@ -424,7 +429,8 @@ def best_pack(
 ) -> int:                         # tokens
     "The number of tokens in a pass from which on a larger one is no faster, or the most that fit into `memory`."
     with frozen(model):
-        paths = Paths(model, input_ids, attention_mask, dtype=chosen_type(precision, input_ids.device))
+        rough = torch.bfloat16 if chosen_precision(precision, input_ids.device) == "bfloat16" else None
+        paths = Paths(model, input_ids, attention_mask, dtype=rough)
         length, need = input_ids.shape[1], point_bytes(paths)
         if (most := int(memory * 2**30 / need)) < 1:
             raise InputError(f"memory {memory:g} GiB is too little: one text of {length} tokens needs {need / 2**30:.2g} GiB: "

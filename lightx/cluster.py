@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['placed', 'Worker', 'connect', 'resources', 'on_ray', 'attribute_on_ray', 'spread_over_ray']
 
-# %% ../nbs/03b_cluster.ipynb #9c8cee46
+# %% ../nbs/03b_cluster.ipynb #1ffb18dc
 import logging
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from .attribution import chosen_type
+from .attribution import chosen_precision
 from .data import InputError
 from .store import Explainer, Store, attribute, measured_cut
 
@@ -38,7 +38,7 @@ class Worker:
         "The bytes of a shard."
         return dict(number=row["number"], data=self.explainer([[int(i) for i in o] for o in row["part"]]))
 
-# %% ../nbs/03b_cluster.ipynb #7fb3074e
+# %% ../nbs/03b_cluster.ipynb #c102f137
 def connect():
     "Join the Ray cluster that this machine belongs to, or that `RAY_ADDRESS` names; an `InputError` says how to start one."
     try: import ray
@@ -67,17 +67,17 @@ def on_ray(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     need = resources(cores)
     most = max(1, int(ray.cluster_resources()["GPU" if "num_gpus" in need else "CPU"]) // max(need.values()))
-    kept = [ray.put(Explainer(explainer.teacher._replace(model=explainer.teacher.model.cpu()), **explainer.choices))]
+    kept = [ray.put(explainer)]
     rows = ray.data.from_items([dict(number=i, part=o) for i, o in enumerate(plan)], override_num_blocks=len(plan))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
     for row in rows.map(Worker, fn_constructor_args=(kept,), compute=pool, **need).iter_rows(): yield plan[row["number"]], row["data"]
 
-# %% ../nbs/03b_cluster.ipynb #e93fe355
+# %% ../nbs/03b_cluster.ipynb #b930b4e9
 def _settled(kept, longest, memory, precision):
-    "What `measured_cut` and `chosen_type` say on a worker."
+    "What `measured_cut` and `chosen_precision` say on a worker."
     import ray
     teacher = placed(ray.get(kept[0]))
-    precision = str(chosen_type(precision, teacher.model.device)).removeprefix("torch.")
+    precision = chosen_precision(precision, teacher.model.device)
     return precision, measured_cut(teacher, longest, memory, precision)
 
 def attribute_on_ray(
@@ -93,6 +93,7 @@ def attribute_on_ray(
     "`attribute` on an existing Ray cluster."
     connect()
     import ray
+    teacher = teacher._replace(model=teacher.model.cpu()) # from where it can go to any worker
     if cut is None or precision == "auto":
         settle = ray.remote(**resources(cores))(_settled)
         precision, measured = ray.get(settle.remote([ray.put(teacher)], sorted(ids, key=len)[-8:], memory, precision))

@@ -19,7 +19,7 @@ from safetensors.numpy import load as load_shard, save as save_shard
 from tqdm import tqdm
 
 import lightx
-from .attribution import best_pack, chosen_type, integrated_gradients
+from .attribution import BASELINES, TARGETS, best_pack, check_choice, chosen_precision, integrated_gradients
 from .data import InputError, atomic_path, cache_dir, content_key, log, pad
 from .teacher import predict
 
@@ -176,7 +176,7 @@ def store_folder(
     **choices  # target, baseline, tol, max_steps, precision
 ) -> Path:
     "Where the store of a run is kept if no folder is named."
-    choices["precision"] = str(chosen_type(choices["precision"], teacher.model.device)).removeprefix("torch.")
+    choices["precision"] = chosen_precision(choices["precision"], teacher.model.device)
     return cache_dir()/"attributions"/content_key(run_settings(teacher, **choices))
 
 def attribute(
@@ -194,7 +194,9 @@ def attribute(
     progress: bool = True           # show a bar
 ) -> Store:
     "Explain the texts of a corpus that a store lacks."
-    precision = str(chosen_type(precision, teacher.model.device)).removeprefix("torch.")
+    check_choice("target", target, TARGETS)
+    check_choice("baseline", baseline, BASELINES)
+    precision = chosen_precision(precision, teacher.model.device)
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
     folder = Path(folder or store_folder(teacher, **choices))
     if not (folder/"manifest.json").exists(): cut = cut or measured_cut(teacher, ids, memory, precision)

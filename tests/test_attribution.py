@@ -6,7 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lightx.attribution import Paths, apply_target, captum_attributions, frozen, gauss, integrated_gradients, place
+from lightx.attribution import (
+    Pace,
+    Paths,
+    apply_target,
+    best_pack,
+    captum_attributions,
+    first_nodes,
+    frozen,
+    gauss,
+    integrated_gradients,
+    point_bytes,
+)
 from lightx.data import InputError
 
 
@@ -106,8 +117,82 @@ def test_gauss_is_exact_up_to_its_degree(n, degree):
 
 
 @settings(deadline=None)
-@given(profile=arrays(np.float32, (3, 9, 2), elements=st.floats(-50, 50, width=32)), pieces=st.integers(1, 6))
-def test_pieces_cover_the_path(profile, pieces):
-    edges = place(torch.tensor(profile), pieces)
-    assert edges.shape == (3, pieces + 1)
-    assert (edges[:, 0] == 0).all() and (edges[:, -1] == 1).all() and (edges.diff(dim=1) > 0).all()
+@given(moves=arrays(np.float32, (2, 10), elements=st.floats(0, 50, width=32)), t=arrays(np.float64, (2, 7), elements=st.floats(0, 1)))
+def test_a_clock_runs_from_0_to_1_and_its_inverse_is_its_inverse(moves, t):
+    pace, rows, t = Pace(torch.tensor(moves)), torch.arange(2).repeat_interleave(7), torch.tensor(t).flatten()
+    s = pace.time(rows, t)
+    torch.testing.assert_close(pace.place(rows, s), t, atol=1e-9, rtol=0)
+    assert (pace.rate(rows, t) > 0.1).all() and ((s >= -1e-12) & (s <= 1 + 1e-12)).all()
+    ends = torch.tensor([0., 1., 0., 1.]).double()
+    torch.testing.assert_close(pace.time(torch.tensor([0, 0, 1, 1]), ends), ends, atol=1e-12, rtol=0)
+
+
+def test_smaller_tolerances_begin_with_more_nodes():
+    assert [first_nodes(o) for o in (1, 0.1, 0.01, 0.001, 1e-12)] == [6, 6, 16, 28, 64]
+
+
+@pytest.mark.parametrize("target", ["logits", "centred", "probabilities"])
+def test_forward_mode_gives_the_same_slopes(teacher, batch, target):
+    paths, texts, t = Paths(teacher.model, *batch, target), torch.tensor([0, 3, 1]), torch.tensor([0.2, 0.6, 0.9])
+    torch.testing.assert_close(paths.slopes_by_token(texts, t), paths.slopes(texts, t), atol=1e-5, rtol=1e-3)
+
+
+def test_many_classes_take_the_cheaper_side(batch, monkeypatch):
+    model = make_teacher(num_labels=40).model
+    back = [integrated_gradients(model, batch[0][r:r + 1, :n], batch[1][r:r + 1, :n], n_steps=4).values for r, n in enumerate(batch[1].sum(1))]
+    monkeypatch.setattr(Paths, "slopes", lambda *args: pytest.fail("took the dearer side"))
+    together = integrated_gradients(model, *batch, n_steps=4, max_tokens=100).values
+    for row, n in enumerate(batch[1].sum(1)):
+        torch.testing.assert_close(together[row, :n], back[row][0], atol=1e-5, rtol=1e-3)
+
+
+def test_memory_that_runs_out_halves_the_packs(batch, monkeypatch):
+    model, sizes, slopes = make_teacher().model, [], Paths.slopes
+    whole = integrated_gradients(model, *batch, n_steps=8).values
+
+    def small(self, texts, t):
+        sizes.append(len(texts))
+        if len(texts) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return slopes(self, texts, t)
+
+    monkeypatch.setattr(Paths, "slopes", small)
+    torch.testing.assert_close(integrated_gradients(model, *batch, n_steps=8).values, whole, atol=1e-5, rtol=1e-3)
+    assert max(sizes) == 32 and sizes[-1] <= 3
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(batch, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("shapes differ")
+    monkeypatch.setattr(Paths, "slopes", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        integrated_gradients(make_teacher().model, *batch, n_steps=2)
+
+
+def test_bfloat16_ends_within_the_tolerance_of_float32(batch):
+    model = make_teacher().model
+    exact, mixed = (integrated_gradients(model, *batch, tol=0.01, precision=o) for o in ("float32", "bfloat16"))
+    assert not mixed.above.any() and (mixed.values - exact.values).abs().max() < 0.05 * exact.values.abs().max()
+    tight = integrated_gradients(model, *batch, tol=1e-5, max_steps=400, precision="bfloat16")
+    torch.testing.assert_close(tight.values, integrated_gradients(model, *batch, tol=1e-5, max_steps=400, precision="float32").values)
+
+
+def test_a_pack_keeps_to_its_memory(batch):
+    model = make_teacher().model
+    with frozen(model):
+        need = point_bytes(Paths(model, *batch)) / 2**30
+    assert best_pack(model, *batch, memory=3.5 * need) in [n * batch[0].shape[1] for n in (1, 2, 3)]
+    with pytest.raises(InputError, match="memory 1e-06 GiB is too little"):
+        best_pack(model, *batch, memory=1e-6)
+
+
+def test_an_architecture_that_is_not_known_is_used_as_it_is(batch):
+    import transformers as hf
+
+    from lightx.encoder import Encoder, answerer
+    torch.manual_seed(0)
+    shared = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=60, num_labels=3)
+    model = hf.AlbertForSequenceClassification(hf.AlbertConfig(embedding_size=32, **shared)).eval()
+    assert not isinstance(answerer(model), Encoder)
+    made = integrated_gradients(model, *batch, n_steps=32)
+    assert (made.error < 0.01).all()

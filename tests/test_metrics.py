@@ -1,10 +1,25 @@
 import numpy as np
 import pytest
+from conftest import make_teacher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lightx.metrics import accuracy, agreement, auc, cosine, feature_agreement, macro_f1, matthews, rank_correlation, sign_agreement, xai_floor
+from lightx.metrics import (
+    SHARES,
+    accuracy,
+    agreement,
+    auc,
+    cosine,
+    faithfulness,
+    feature_agreement,
+    macro_f1,
+    matthews,
+    rank_correlation,
+    sign_agreement,
+    xai_floor,
+)
+from lightx.teacher import predict
 
 vectors = arrays(np.float64, 12, elements=st.floats(-10, 10, width=16))
 
@@ -45,3 +60,23 @@ def test_no_student_with_equal_pieces_is_below_the_floor(row, seed):
     rng = np.random.default_rng(seed)
     e, pull = rng.normal(size=(len(row), 2)), rng.normal(size=(5, 2))
     assert xai_floor([row], [e]) <= np.mean((e - pull[row]) ** 2) + 1e-12
+
+
+def test_faithfulness_is_what_the_decided_class_loses():
+    teacher, ids = make_teacher(), [[1, 5, 9, 14, 20, 2], [1, 7, 2]]
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=(len(o), 3)) for o in ids]
+    found = faithfulness(teacher, ids, values)
+
+    def p(text):
+        return predict(teacher.model, [text]).softmax(1)[0].numpy()
+
+    c = p(ids[0]).argmax()
+    lost = []
+    for share in SHARES:
+        count = max(1, round(share * 4))
+        strongest = 1 + np.argsort(-values[0][1:-1, c])[:count]
+        lost.append(p(ids[0])[c] - p([o for i, o in enumerate(ids[0]) if i not in strongest])[c])
+    assert abs(found["comprehensiveness"][0] - np.mean(lost)) < 1e-5
+    # A single token is always among the strongest, so what is left alone is the whole text.
+    assert abs(found["sufficiency"][1]) < 1e-6 and found["comprehensiveness"].shape == (2,)
