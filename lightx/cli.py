@@ -128,10 +128,12 @@ def attribute(
     verify: Annotated[bool, option("Check an existing store instead.", "--verify")] = False,
 ):
     "Explain a corpus with a teacher, into a store that is never computed twice."
+    from lightx.attribution import check_run
     from lightx.data import load_corpus, load_texts, tokenize
     from lightx.experiment import load_finetuned
     from lightx.teacher import is_finetuned, load_teacher, quiet
     quiet()
+    check_run(target, baseline, precision)
     wanted = load_texts(data, split, text, label)[:texts or None]
     known = load_teacher(teacher, max_length=max_length) if is_finetuned(teacher) else \
         load_finetuned(teacher, load_corpus(data, text, label)["train"], max_length, epochs=3, lr=5e-5)

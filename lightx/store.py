@@ -19,7 +19,7 @@ from safetensors.numpy import load as load_shard, save as save_shard
 from tqdm import tqdm
 
 import lightx
-from .attribution import BASELINES, TARGETS, best_pack, check_choice, chosen_precision, integrated_gradients
+from .attribution import best_pack, check_run, chosen_precision, integrated_gradients
 from .data import InputError, atomic_path, cache_dir, content_key, log, pad
 from .teacher import predict
 
@@ -194,8 +194,7 @@ def attribute(
     progress: bool = True           # show a bar
 ) -> Store:
     "Explain the texts of a corpus that a store lacks."
-    check_choice("target", target, TARGETS)
-    check_choice("baseline", baseline, BASELINES)
+    check_run(target, baseline, precision)
     precision = chosen_precision(precision, teacher.model.device)
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
     folder = Path(folder or store_folder(teacher, **choices))
