@@ -245,7 +245,8 @@ def run_all(
     if not missing: return
     if engine == "ray": spread_over_ray()
     with parallel_config("ray" if engine == "ray" else "loky", n_jobs=-1 if engine == "ray" else jobs):
-        results = Parallel(return_as="generator_unordered")(delayed(run_notebook)(o) for o in missing)
+        # Ray's engine gives all results at once, so its bar moves at the end alone.
+        results = Parallel(return_as="list" if engine == "ray" else "generator_unordered")(delayed(run_notebook)(o) for o in missing)
         failed = [o for o in tqdm(results, total=len(missing), desc="sweep", unit="run") if o]
     if failed: raise InputError(f"{len(failed)} of {len(missing)} runs failed, the others are kept; the first: {failed[0]}")
 
