@@ -28,8 +28,12 @@ class Layer(torch.nn.Module):
         self.heads, self.act = heads, part["act"]
         self.mix, self.norm, self.wide, self.narrow, self.last = (part[o] for o in ("mix", "norm", "wide", "narrow", "last"))
 
-    def attend(self, h, keep, first):
-        "What the tokens gather from each other [B, T or 1, D]."
+    def attend(self,
+        h: torch.Tensor,           # [B, T, D]
+        keep: torch.Tensor | None, # as in `forward`
+        first: bool                # the first token alone
+    ) -> torch.Tensor:             # [B, T or 1, D]
+        "What the tokens gather from each other."
         size = h.shape[-1]
         def heads(x, rows): return F.linear(x, self.weight[rows], self.bias[rows]).unflatten(-1, (-1, self.heads, size // self.heads))
         if first: (q,), (k, v) = heads(h[:, :1], slice(size)).unbind(2), heads(h, slice(size, None)).unbind(2)
