@@ -70,12 +70,18 @@ class Paths:
             self.base = torch.zeros_like(x[0, 0]) if baseline == "zero" else table.weight[model.config.pad_token_id or 0].clone()
             self.step = x - self.base # [B, T, D], from the baseline to the text
 
+    def width(self,
+        texts: torch.Tensor # [P], row of the text
+    ) -> int:               # tokens
+        "The longest of some texts."
+        return int(self.lengths[texts.cpu()].max())
+
     def at(self,
         texts: torch.Tensor, # [P], row of the text
         t: torch.Tensor      # [P], place on its path
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # [P, T, D], [P, T, D], [P, T]
         "Embeddings of points on the paths, the whole step from baseline to text, and the mask; T is the longest of these texts."
-        width = int(self.lengths[texts.cpu()].max())
+        width = self.width(texts)
         step = self.step[texts, :width]
         return self.base + t[:, None, None] * step, step, self.mask[texts, :width]
 
@@ -164,7 +170,7 @@ def point_slopes(self:Paths,
 ) -> torch.Tensor:       # [P, T, C]
     "`slopes`, from the side that is cheaper."
     backwards = self.classes - (self.target != "logits")
-    width = int(self.lengths[texts.cpu()].max())
+    width = self.width(texts)
     if not isinstance(self.quick, Encoder) or width >= backwards: return self.slopes(texts, t)
     some = max(1, self.most // (TOKENS * width))
     made = [self.slopes_by_token(*o) for o in zip(texts.split(some), t.split(some))]
@@ -361,6 +367,10 @@ def chosen_precision(
     check_choice("precision", precision, PRECISIONS)
     return str(faster_type(device)).removeprefix("torch.") if precision == "auto" else precision
 
+def _rough_type(precision, device):
+    "The type of the passes with gradients where it is not the model's own, else None."
+    return torch.bfloat16 if chosen_precision(precision, device) == "bfloat16" else None
+
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], texts of like length
@@ -374,7 +384,7 @@ def integrated_gradients(
     precision: str = "auto"       # "float32", "bfloat16", or "auto": what this machine multiplies fastest
 ) -> Attributions:
     "Integrated Gradients of all classes for a batch of texts (Sundararajan, Taly and Yan, 2017)."
-    rough = torch.bfloat16 if chosen_precision(precision, input_ids.device) == "bfloat16" else None
+    rough = _rough_type(precision, input_ids.device)
     with frozen(model):
         paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough)
         everyone = torch.arange(len(input_ids), device=input_ids.device)
@@ -437,8 +447,7 @@ def best_pack(
 ) -> int:                         # tokens
     "The number of tokens in a pass from which on a larger one is no faster, or the most that fit into `memory`."
     with frozen(model):
-        rough = torch.bfloat16 if chosen_precision(precision, input_ids.device) == "bfloat16" else None
-        paths = Paths(model, input_ids, attention_mask, dtype=rough)
+        paths = Paths(model, input_ids, attention_mask, dtype=_rough_type(precision, input_ids.device))
         length, need = input_ids.shape[1], point_bytes(paths)
         if (most := int(memory * 2**30 / need)) < 1:
             raise InputError(f"memory {memory:g} GiB is too little: one text of {length} tokens needs {need / 2**30:.2g} GiB: "

@@ -163,9 +163,11 @@ def show_verdict(
 ):
     "Check a store; an `InputError` says what is wrong with it."
     from dataclasses import asdict
+    from lightx.attribution import chosen_precision
     from lightx.data import InputError
-    from lightx.store import store_folder, verify
-    folder = folder or store_folder(teacher, **choices)
+    from lightx.store import run_settings, store_folder, verify
+    choices["precision"] = chosen_precision(choices["precision"], teacher.model.device)
+    folder = folder or store_folder(run_settings(teacher, **choices))
     found = verify(teacher, ids, folder)
     show_table("Verified", asdict(found) | dict(store=folder))
     if not found.good(choices["tol"]):

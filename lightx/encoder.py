@@ -107,8 +107,10 @@ def answerer(
     probe = table[torch.arange(12, device=table.device) % len(table)].view(2, 6, -1)
     mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2], device=table.device)
     try:
-        ours, theirs = Encoder(model)(probe, mask), plain(model)(probe, mask)
-        if ours.shape == theirs.shape and (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max(): return Encoder(model, dtype)
+        short = Encoder(model)
+        ours, theirs = short(probe, mask), plain(model)(probe, mask)
+        if ours.shape == theirs.shape and (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max():
+            return Encoder(model, dtype) if dtype else short
     except (KeyError, AttributeError, TypeError, RuntimeError): pass # not of a known family, or changed
     return plain(copy.deepcopy(model).to(dtype) if dtype else model)
 

@@ -172,12 +172,10 @@ def in_turn(
         yield part, explainer(part) if any(text_key(o) not in store.where for o in part) else None
 
 def store_folder(
-    teacher,   # `Teacher`
-    **choices  # target, baseline, tol, max_steps, precision
+    settings: dict # from `run_settings`
 ) -> Path:
     "Where the store of a run is kept if no folder is named."
-    choices["precision"] = chosen_precision(choices["precision"], teacher.model.device)
-    return cache_dir()/"attributions"/content_key(run_settings(teacher, **choices))
+    return cache_dir()/"attributions"/content_key(settings)
 
 def attribute(
     teacher,                        # `Teacher`
@@ -197,9 +195,10 @@ def attribute(
     check_run(target, baseline, precision)
     precision = chosen_precision(precision, teacher.model.device)
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
-    folder = Path(folder or store_folder(teacher, **choices))
+    settings = run_settings(teacher, **choices)
+    folder = Path(folder or store_folder(settings))
     if not (folder/"manifest.json").exists(): cut = cut or measured_cut(teacher, ids, memory, precision)
-    store = Store(folder, run_settings(teacher, **choices), cut)
+    store = Store(folder, settings, cut)
     plan = store.plan(ids)
     explainer = Explainer(teacher, max_tokens=store.cut["max_tokens"], **choices)
     with tqdm(total=sum(len(o) for part in plan for o in part), desc="attribute", unit="token", disable=not (progress and plan)) as bar:

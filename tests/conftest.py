@@ -1,6 +1,8 @@
 """Small teachers and corpora that need no network and no download."""
 import os
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -19,6 +21,11 @@ def write_corpus(folder, n_train=30, n_test=9):
         rows = [(" ".join(rng.choices(WORDS[c], k=3) + rng.choices(FILLER, k=rng.randint(2, 9))), c) for i in range(n) for c in WORDS]
         (folder / f"{split}.csv").write_text("text,label\n" + "".join(f"{t},{c}\n" for t, c in rows))
     return folder
+
+
+def lightx(*args):
+    """The command, in a process of its own."""
+    return subprocess.run([sys.executable, "-c", "from lightx.cli import main; main()", *map(str, args)], capture_output=True, text=True)
 
 
 def make_tokenizer():

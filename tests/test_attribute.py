@@ -1,12 +1,6 @@
 """The command `lightx attribute`."""
-import subprocess
-import sys
-
 import pytest
-
-
-def lightx(*args):
-    return subprocess.run([sys.executable, "-c", "from lightx.cli import main; main()", *map(str, args)], capture_output=True, text=True)
+from conftest import lightx
 
 
 @pytest.fixture(scope="module")

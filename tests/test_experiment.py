@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_corpus
+from conftest import lightx, write_corpus
 
 from lightx.data import InputError
 from lightx.experiment import default_parameters, experiment_notebook, prepare, read_results
@@ -20,10 +20,6 @@ def flags(**given):
 def papermill(*args):
     command = [sys.executable, "-m", "papermill", str(experiment_notebook("alpha.ipynb")), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True)
-
-
-def lightx(*args):
-    return subprocess.run([sys.executable, "-c", "from lightx.cli import main; main()", *map(str, args)], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
