@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'console', 'Engine', 'show_version', 'common', 'option', 'chosen_parameters', 'sweep', 'show_summary',
-           'attribute', 'show_store', 'show_verdict', 'show_table', 'main']
+           'numbers', 'compare', 'with_spread', 'show_methods', 'attribute', 'show_store', 'show_verdict', 'show_table',
+           'main']
 
 # %% ../nbs/10_cli.ipynb #8a5a1ed1
 import logging, sys
@@ -48,16 +49,17 @@ def option(
     return typer.Option(*flags, help=help)
 
 def chosen_parameters(
+    notebook: str,           # of one run
     param: list[str] | None, # name=value each
     **options                # as given; None where not
 ) -> dict:
     "Parameters of one run from a command's options: the paper's settings where a corpus was named, then what was given."
     from lightx.experiment import PAPER_SETTINGS, default_parameters, experiment_notebook, parse_parameter
-    known = default_parameters(experiment_notebook("alpha.ipynb"))
+    known = default_parameters(experiment_notebook(notebook))
     named = dict(parse_parameter(o, known) for o in param or [])
-    for own in ("alpha", "seed", "result"):
-        if own in named: raise typer.BadParameter(f"{own} is set by the sweep: use --alphas, --seeds or --out")
-    settings = PAPER_SETTINGS if options["data"] else {}
+    for own in {"alpha", "method", "seed", "seeds", "result"} & set(named):
+        raise typer.BadParameter(f"{own} is set by the command: use --alphas, --methods, --seeds or --out")
+    settings = {k: v for k, v in PAPER_SETTINGS.items() if k in known} if options["data"] else {}
     return settings | {k: v for k, v in options.items() if v is not None} | named
 
 # %% ../nbs/10_cli.ipynb #4c163aba
@@ -85,7 +87,7 @@ def sweep(
     from lightx.teacher import quiet
     quiet()
     wanted = parse_alphas(alphas)
-    parameters = chosen_parameters(param, data=data, teacher=teacher, n_per_class=n_per_class, max_length=max_length,
+    parameters = chosen_parameters("alpha.ipynb", param, data=data, teacher=teacher, n_per_class=n_per_class, max_length=max_length,
                                    text=text, label=label, label_names=label_names)
     out = out or Path("runs")/corpus_name(data or "bbc_news")
     results = run_sweep(out, wanted, seeds, jobs, parameters, engine)
@@ -105,6 +107,71 @@ def show_summary(
         spread = "" if pd.isna(o.std) else f" ± {100 * o.std:.2f}"
         table.add_row(o.model, alpha, f"{100 * o.accuracy:.2f}{spread}", str(o.seeds))
     console.print(table)
+
+# %% ../nbs/10_cli.ipynb #c0mpare1
+def numbers(
+    text: str,  # as a user types them
+    option: str # for the error
+) -> list[int]:
+    "Whole numbers from `50,100,250`."
+    from lightx.data import InputError
+    if all(o.strip().isdigit() for o in text.split(",")): return [int(o) for o in text.split(",")]
+    raise InputError(f"{option} is {text!r}: give whole numbers, such as 50,100,250")
+
+@app.command()
+def compare(
+    data: Annotated[str | None, option("bbc_news (the default), a CSV or Parquet file, a folder with train.csv, or a name on the hub.")] = None,
+    methods: Annotated[str, option("all, or names separated by commas; one of your own is file.py:function.")] = "all",
+    teacher: Annotated[str | None, option("minilm (embedded), a folder, or a name on the hub; a base model is fine-tuned first.")] = None,
+    n_per_class: Annotated[str, option("Training texts a class, one comparison each: 50,100,250; 0 takes all.")] = "32",
+    max_length: Annotated[int | None, option("Tokens a text at most.")] = None,
+    text: Annotated[str | None, option("Column of texts.")] = None,
+    label: Annotated[str | None, option("Column of labels.")] = None,
+    label_names: Annotated[str | None, option("Names of the classes, separated by commas, if labels are numbers.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Students of each method.")] = 5,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    engine: Annotated[Engine, option("Where runs are executed: here, or on a Ray cluster that shares folder and cache with this machine.")] = "local",
+    out: Annotated[Path | None, option("Folder of runs, results and report. Default: runs/compare_ and the corpus's name.")] = None,
+    param: Annotated[list[str] | None, option("Any other parameter of the run's notebook, as name=value; may be repeated.",
+                                              "--param", "-p")] = None,
+):
+    "Train every method of the family, and end in a table, a figure and a report."
+    from lightx.compare import compare as run_comparison
+    from lightx.data import corpus_name
+    from lightx.experiment import read_results
+    from lightx.methods import METHODS
+    from lightx.teacher import quiet
+    quiet()
+    parameters = chosen_parameters("method.ipynb", param, data=data, teacher=teacher, max_length=max_length, text=text, label=label,
+                                   label_names=label_names)
+    wanted = list(METHODS) if methods == "all" else [o.strip() for o in methods.split(",")]
+    out = out or Path("runs")/f"compare_{corpus_name(data or 'bbc_news')}"
+    results = run_comparison(out, wanted, numbers(n_per_class, "--n-per-class"), seeds, jobs, parameters, engine)
+    show_methods(read_results(results)[1])
+    console.print(f"results  {results}\nfigure   {out/'figure.png'}\nreport   {out/'report.ipynb'}", highlight=False)
+
+# %% ../nbs/10_cli.ipynb #c0mpare2
+def with_spread(
+    stat,       # from `lightx.plots.mean_std`
+    key: tuple, # which row of it
+    scale: float = 1 # of what is shown
+) -> str:       # empty if there is no such row
+    "Mean and standard deviation in words."
+    if key not in stat.index: return ""
+    mean, std = scale * stat["mean"][key], scale * stat["std"][key]
+    return f"{mean:.2f}" + (f" ± {std:.2f}" if std == std else "")
+
+def show_methods(
+    rows # from `lightx.experiment.read_results`
+):
+    "Print every method as a line of a table, one table for each corpus and number of texts."
+    from lightx.plots import mean_std
+    for (data, n), some in rows.groupby(["data", "n_per_class"]):
+        table = Table("method", "accuracy, %", "macro-F1, %", "cosine to the teacher's reasons", title=f"{data}, {n or 'all'} texts a class")
+        stat = mean_std(some, ["method", "metric"])
+        for m in stat.xs("accuracy", level="metric")["mean"].sort_values(ascending=False).index:
+            table.add_row(m, with_spread(stat, (m, "accuracy"), 100), with_spread(stat, (m, "macro_f1"), 100), with_spread(stat, (m, "cosine")))
+        console.print(table)
 
 # %% ../nbs/10_cli.ipynb #789a4b7d
 @app.command()

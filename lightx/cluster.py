@@ -10,18 +10,17 @@ import logging
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from .attribution import chosen_precision
 from .data import InputError
 from .store import Explainer, Store, attribute, measured_cut
+from .teacher import best_device
 
 # %% ../nbs/03b_cluster.ipynb #6f9a68f5
 def placed(
     teacher # `Teacher`
 ):
     "The teacher on this machine's GPU, if there is one."
-    return teacher._replace(model=teacher.model.to("cuda" if torch.cuda.is_available() else "cpu"))
+    return teacher._replace(model=teacher.model.to(best_device()))
 
 class Worker:
     "One `Explainer` in a process of its own."

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['PAPER', 'PAPER_SETTINGS', 'PACKAGES', 'QUIET', 'CURVE', 'Prepared', 'prepare', 'load_finetuned', 'tfidf_svm',
            'where_from', 'write_results', 'read_results', 'experiment_notebook', 'default_parameters',
-           'check_parameters', 'parse_parameter', 'injected', 'parse_alphas', 'run_path', 'run_notebook', 'run_all',
-           'bert_base', 'load_model', 'reference_rows', 'sweep', 'collect', 'curve_name', 'alpha_curves', 'summary']
+           'check_parameters', 'parse_parameter', 'injected', 'parse_alphas', 'run_path', 'result_files',
+           'run_notebook', 'run_all', 'bert_base', 'load_model', 'reference_rows', 'sweep', 'collect', 'curve_name',
+           'alpha_curves', 'summary']
 
 # %% ../nbs/09_experiment.ipynb #b6f4ac56
 import inspect, json, os, platform, subprocess, sys
@@ -222,14 +223,21 @@ def run_path(
 # A kernel of this machine, which prints nothing but errors.
 QUIET = dict(kernel_name="python3", progress_bar=False, extra_arguments=["--log-level=50"])
 
+def result_files(
+    parameters: dict # of a run, with `result`
+) -> list[Path]:
+    "The files that a run writes: one, or one for each of its seeds."
+    return [Path(parameters["result"].format(seed=o)) for o in parameters.get("seeds", "0").split(",")]
+
 def run_notebook(
-    parameters: dict # of the run, with `result`
-) -> str:            # what went wrong, or nothing
+    parameters: dict,            # of the run, with `result`
+    notebook: str = "alpha.ipynb" # which
+) -> str:                        # what went wrong, or nothing
     "Execute the notebook of one run beside its result."
     import papermill
     from papermill.exceptions import PapermillExecutionError
-    out = Path(parameters["result"]).with_suffix(".ipynb")
-    try: papermill.execute_notebook(experiment_notebook("alpha.ipynb"), out, parameters, **QUIET)
+    out = result_files(parameters)[0].with_suffix(".ipynb")
+    try: papermill.execute_notebook(experiment_notebook(notebook), out, parameters, **QUIET)
     except PapermillExecutionError as e: return f"{out}: {e.ename}: {e.evalue}"
     return ""
 
@@ -237,17 +245,18 @@ def run_notebook(
 def run_all(
     runs: list[dict],   # parameters of each run
     jobs: int = 1,      # at once, on this machine
-    engine: str = "local" # "local", or "ray": as many at once as a cluster has cores
+    engine: str = "local", # "local", or "ray": as many at once as a cluster has cores
+    notebook: str = "alpha.ipynb" # of one run
 ):
     "Execute the runs whose results are missing; an `InputError` names the first that failed."
     from joblib import Parallel, delayed, parallel_config
-    missing = [o for o in runs if not Path(o["result"]).exists()]
+    missing = [o for o in runs if not all(f.exists() for f in result_files(o))]
     if not missing: return
     if engine == "ray": spread_over_ray()
     with parallel_config("ray" if engine == "ray" else "loky", n_jobs=-1 if engine == "ray" else jobs):
         # Ray's engine gives all results at once, so its bar moves at the end alone.
-        results = Parallel(return_as="list" if engine == "ray" else "generator_unordered")(delayed(run_notebook)(o) for o in missing)
-        failed = [o for o in tqdm(results, total=len(missing), desc="sweep", unit="run") if o]
+        results = Parallel(return_as="list" if engine == "ray" else "generator_unordered")(delayed(run_notebook)(o, notebook) for o in missing)
+        failed = [o for o in tqdm(results, total=len(missing), desc="train", unit="run") if o]
     if failed: raise InputError(f"{len(failed)} of {len(missing)} runs failed, the others are kept; the first: {failed[0]}")
 
 # %% ../nbs/09_experiment.ipynb #a5a48435
@@ -304,25 +313,28 @@ def sweep(
     return collect(out)
 
 def collect(
-    out: str | Path # folder of a sweep
-) -> Path:          # the results file
+    out: str | Path,  # folder of a sweep
+    patterns: tuple[str, ...] = ("alpha_*.json", "references_*.json"), # of its files
+    notebook: str = "report.ipynb" # the report on them
+) -> Path:            # the results file
     "Gather all runs of a folder in its `results.json`, and execute the report on them."
     import papermill
-    files = sorted(Path(out).glob("alpha_*.json")) + sorted(Path(out).glob("references_*.json"))
+    files = [f for pattern in patterns for f in sorted(Path(out).glob(pattern))]
     found = [json.loads(f.read_text()) for f in files]
-    path, report = Path(out)/"results.json", Path(out)/"report.ipynb"
+    path = Path(out)/"results.json"
     meta, earlier = where_from(), json.loads(path.read_text())["meta"]["commands"] if path.exists() else []
     # A folder may hold the runs of several sweeps, so all of their commands are kept.
     meta["commands"] = list(dict.fromkeys([*earlier, meta.pop("command")]))
     meta |= dict(data={k: v for o in found for k, v in o["meta"].get("data", {}).items()}, settings=_settings(found))
     write_results(path, meta, [r for o in found for r in o["rows"]])
-    papermill.execute_notebook(experiment_notebook("report.ipynb"), report,
+    papermill.execute_notebook(experiment_notebook(notebook), Path(out)/"report.ipynb",
                                dict(results=str(path), figure=str(Path(out)/"figure.png")), **QUIET)
     return path
 
 def _settings(found) -> list[dict]:
     "The parameters of some runs that are not alpha, seed or file, each set once."
-    sets = [{k: v for k, v in o["meta"].get("parameters", {}).items() if k not in ("alpha", "seed", "result")} for o in found]
+    sets = [{k: v for k, v in o["meta"].get("parameters", {}).items() if k not in ("alpha", "seed", "method", "seeds", "n_per_class", "result")}
+            for o in found]
     return [o for i, o in enumerate(sets) if o and o not in sets[:i]]
 
 # %% ../nbs/09_experiment.ipynb #e7a0e820

@@ -52,11 +52,12 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
 
 # %% ../nbs/04_student.ipynb #16db09c1
 @patch
-def _pool(self:MLPStudent, input_ids, attention_mask):
+def _pool(self:MLPStudent, input_ids, attention_mask, strength=None):
     "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
     mask = attention_mask[..., None].to(self.embedding.weight)
     weights = mask / (self.pool_width or mask.sum(1, keepdim=True))
     e = self.embedding(input_ids)
+    if strength is not None: e = e * strength[..., None]
     if self.baseline == "pad":
         b = self.embedding.weight[self.pad_id]
         e, x0 = e - b, weights.sum(1) * b
@@ -71,11 +72,12 @@ def _head(self:MLPStudent, p, keep):
 
 @patch
 def forward(self:MLPStudent,
-    input_ids: torch.Tensor,     # [B, T]
-    attention_mask: torch.Tensor # [B, T], 1 = token
-) -> torch.Tensor:               # logits [B, C]
+    input_ids: torch.Tensor,              # [B, T]
+    attention_mask: torch.Tensor,         # [B, T], 1 = token
+    strength: torch.Tensor | None = None  # [B, T], factor of each token's embedding
+) -> torch.Tensor:                        # logits [B, C]
     "Logits of a batch."
-    p = self._pool(input_ids, attention_mask)[2]
+    p = self._pool(input_ids, attention_mask, strength)[2]
     return self._head(p, self.dropout(torch.ones_like(p)))
 
 @patch
@@ -122,9 +124,10 @@ def explain(self:MLPStudent,
 def new_student(
     num_labels: int,    # C, classes
     seed: int = 0,      # of its weights
-    **kwargs            # for `MLPStudent`
-) -> MLPStudent:
+    kind=None,          # its class; default: `MLPStudent`
+    **kwargs            # for the class
+):
     "A student with seeded weights."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MLPStudent(num_labels, **kwargs)
+        return (kind or MLPStudent)(num_labels, **kwargs)

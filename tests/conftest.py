@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# Before any library of Hugging Face is imported: nothing here may ask the network.
-os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+# Before any library is imported: nothing here may ask the network, and two tests run at once, with a core each.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 WORDS = {"sport": "cup goal match team coach win".split(), "money": "bank stock rates oil profit shares".split(),
          "space": "moon rocket orbit launch star probe".split()}

@@ -10,6 +10,7 @@ from lightx.data import InputError
 from lightx.store import attribute
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.xdist_group("ray") # one after another: a cluster is found by whoever looks for one
 CUT = dict(max_tokens=512, shard_texts=2)
 CHOICES = dict(precision="float32", cut=CUT, progress=False)
 

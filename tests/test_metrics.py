@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from conftest import make_teacher
@@ -66,7 +68,7 @@ def test_faithfulness_is_what_the_decided_class_loses():
     teacher, ids = make_teacher(), [[1, 5, 9, 14, 20, 2], [1, 7, 2]]
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(len(o), 3)) for o in ids]
-    found = faithfulness(teacher, ids, values)
+    found = faithfulness(partial(predict, teacher.model), ids, values)
 
     def p(text):
         return predict(teacher.model, [text]).softmax(1)[0].numpy()

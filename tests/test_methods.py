@@ -1,0 +1,205 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import lightx, make_teacher
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightx.compress import Decider, head_costs, prune_heads
+from lightx.data import InputError, pad
+from lightx.distill import Examples, explain_student, predict_student, toy_corpus
+from lightx.losses import ADKD, E2KD, Batch, DiXtill, IGAugment, LightX, kl_losses, map_cosine, map_distance, rationale_loss
+from lightx.methods import METHODS, UNTRAINED, Task, find_method, train
+from lightx.selection import SelectStudent
+from lightx.sequence import LSTMStudent
+from lightx.student import MLPStudent, new_student
+from lightx.teacher import Teacher
+
+SMALL = dict(vocab_size=30, embed_dim=6)
+KINDS = {LSTMStudent: dict(units=5), SelectStudent: dict(hidden=8), MLPStudent: dict(hidden=8)}
+
+
+def small(kind, seed=0, **kwargs):
+    student = new_student(3, seed, kind, **SMALL, **KINDS[kind], **kwargs)
+    with torch.no_grad():
+        student.embedding.weight.mul_(10)
+    return student
+
+
+def random_batch(seed=0, texts=4, dtype=torch.float32):
+    rng = np.random.default_rng(seed)
+    ids, mask = pad([rng.integers(1, 30, rng.integers(2, 9)).tolist() for _ in range(texts)])
+    values = torch.from_numpy(rng.normal(size=(*ids.shape, 3))).to(dtype) * mask[..., None]
+    logits = [torch.from_numpy(rng.normal(size=(texts, 3))).to(dtype) for _ in range(2)]
+    return Batch(ids, mask, torch.from_numpy(rng.integers(0, 3, texts)), values, *logits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 10**6))
+@settings(deadline=None, max_examples=15)
+def test_padding_never_counts(kind, seed):
+    student, batch = small(kind, seed % 5).eval(), random_batch(seed)
+    wider = [torch.nn.functional.pad(o, (0, 5), value=v) for o, v in ((batch.input_ids, 17), (batch.attention_mask, 0))]
+    for a, b in zip(student.explain(*batch[:2]), student.explain(*wider)):
+        b = b[:, :a.shape[1]] if b.dim() == 3 else b
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", ["logits", "centred", "probabilities"])
+def test_explanations_add_up(kind, target):
+    student, batch = small(kind, target=target, **(dict(n_steps=40) if kind is LSTMStudent else {})).eval(), random_batch()
+    from lightx.attribution import apply_target
+    logits, values = student.explain(*batch[:2])
+    moved = apply_target(logits, target) - apply_target(student.baseline_logits(*batch[:2]), target)
+    torch.testing.assert_close(values.sum(1), moved, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(student(*batch[:2]), logits)
+
+
+@pytest.mark.parametrize("objective", [LightX(0.3), E2KD(), ADKD(), DiXtill()])
+def test_the_gradient_of_an_objective_on_the_lstm_is_its_derivative(objective):
+    student, batch = small(LSTMStudent, n_steps=3).double(), random_batch(1, 2, torch.float64)
+    names = ["embedding.weight", "lstm.weight_ih_l0", "lstm.weight_hh_l0_reverse", "attend.0.weight", "output.weight"]
+    weights = [dict(student.named_parameters())[o] for o in names]
+    for w, g in zip(weights, torch.autograd.grad(objective(student, batch)[0], weights)):
+        direction = torch.randn(w.shape, generator=torch.Generator().manual_seed(0)).double()
+        with torch.no_grad():
+            w += 1e-6 * direction
+            up = objective(student, batch)[0]
+            w -= 2e-6 * direction
+            down = objective(student, batch)[0]
+            w += 1e-6 * direction
+        torch.testing.assert_close((g * direction).sum(), ((up - down) / 2e-6).detach(), atol=1e-7, rtol=1e-4)
+
+
+def test_float32_explanations_of_the_lstm_have_a_gradient_too():
+    student, batch = small(LSTMStudent), random_batch()
+    E2KD()(student, batch)[0].backward()
+    assert student.lstm.weight_hh_l0.grad.abs().max() > 0
+
+
+@given(st.integers(0, 10**6), st.floats(1, 10))
+def test_kl_is_never_negative_and_zero_only_for_equal_logits(seed, tau):
+    a, b = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(seed)).double()
+    assert (kl_losses(a, b, tau) > 0).all() and kl_losses(a, a + 3, tau).abs().max() < 1e-9
+
+
+@given(st.integers(0, 10**6), st.floats(0.1, 10))
+def test_maps_are_compared_by_direction(seed, scale):
+    batch = random_batch(seed)
+    e = batch.attributions
+    assert map_distance(scale * e, e) < 1e-6
+    torch.testing.assert_close(map_cosine(-scale * e[..., 0], e[..., 0]), -torch.ones(len(e)))
+
+
+def test_a_rationale_that_is_met_costs_nothing():
+    chances = torch.tensor([[0.2, 0.9]])
+    assert rationale_loss(chances.logit(), chances, torch.ones(1, 2)).abs() < 1e-6
+
+
+def test_selection_is_noisy_in_training_alone_and_never_empty():
+    student, batch = small(SelectStudent), random_batch()
+    with torch.no_grad():
+        student.selector[2].bias -= 100 # nothing would be kept
+    assert (student.train().select(*batch[:2])[0].sum(1) == 1).all()
+    kept = student.eval().select(*batch[:2])[0]
+    assert (kept.sum(1) == 1).all() and (kept * (1 - batch.attention_mask) == 0).all()
+
+
+def test_augmentation_leaves_evaluation_alone():
+    student, batch = small(MLPStudent, dropout=0.0).eval(), random_batch()
+    assert torch.equal(IGAugment(share=1)(student, batch)[0], IGAugment(share=0)(student, batch)[0])
+    student.train()
+    assert not torch.equal(IGAugment(share=1)(student, batch)[0], IGAugment(share=0)(student, batch)[0])
+
+
+@pytest.fixture(scope="module")
+def toy():
+    ids, labels, pulls = toy_corpus(60)
+    known = SimpleNamespace(values=pulls, logits=np.stack([o.sum(0) for o in pulls]), baseline_logits=np.zeros((60, 3), np.float32))
+    model = SimpleNamespace(config=SimpleNamespace(num_labels=3, vocab_size=60, pad_token_id=0))
+    return Task(Teacher(model, None), Examples(ids, labels, known))
+
+
+@pytest.mark.parametrize("name", [o for o in METHODS if o not in UNTRAINED])
+def test_a_method_trains_alike_twice(name, toy, monkeypatch):
+    monkeypatch.setattr(Task, "epochs", lambda self, *a, **k: 1)
+    (a, history), (b, again) = train(name, toy), train(name, toy)
+    assert history == again and all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values()))
+    logits = predict_student(a, toy.examples)
+    assert logits.shape == (60, 3) and logits.isfinite().all()
+    assert [len(o) for o in explain_student(a, toy.examples)] == toy.examples.lengths.tolist()
+
+
+def test_controls_change_nothing_but_the_attributions(toy):
+    for name in ("lightx_shuffled", "lightx_random", "lightx_wrong_class"):
+        examples = find_method(name)(toy).examples
+        assert not torch.equal(examples.attributions, toy.examples.attributions)
+        assert (examples.attributions[toy.examples.attention_mask == 0] == 0).all()
+        assert all(torch.equal(getattr(examples, o), getattr(toy.examples, o)) for o in ("input_ids", "labels", "logits", "baseline_logits"))
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_heads_are_cut_as_they_are_silenced(kind, batch):
+    teacher, (ids, mask) = make_teacher(kind), batch
+    with torch.no_grad():
+        whole = Decider(teacher.model)(ids, mask)
+    costs = head_costs(teacher.model, [(ids, mask, whole.argmax(1))])
+    small = prune_heads(teacher.model, costs, 1)
+    assert costs.shape == (2, 2) and not torch.allclose(small(ids, mask), whole)
+    with torch.no_grad():
+        torch.testing.assert_close(prune_heads(teacher.model, costs, 2)(ids, mask), whole)
+        torch.testing.assert_close(Decider(teacher.model)(ids, mask), whole) # the teacher is as it was
+
+
+def test_a_teacher_of_another_layout_is_refused(batch):
+    with pytest.raises(InputError, match="distilbert is not laid out like BERT"):
+        head_costs(make_teacher("distilbert").model, [(*batch, torch.zeros(4, dtype=torch.long))])
+
+
+COMPARE = ["--n-per-class", "4,8", "--max-length", 16, "--seeds", 2, "--jobs", 2, "-p", "unseen_texts=4"]
+
+
+@pytest.fixture(scope="module")
+def compared(corpus_folder, teacher_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    (folder / "mine.py").write_text("from lightx.losses import LightX\nfrom lightx.methods import Plan, mlp\n\n"
+                                    "def mine(task):\n    return Plan(mlp(task), LightX(0.3), epochs=1)\n")
+    methods = f"ce,lightx_matched,int8,{folder / 'mine.py'}:mine"
+    options = ["--data", corpus_folder, "--teacher", teacher_folder, "--methods", methods, *COMPARE, "--out", folder / "out"]
+    return folder / "out", options, lightx("compare", *options)
+
+
+def test_compare_ends_in_table_figure_and_report(compared):
+    out, _, run = compared
+    assert run.returncode == 0, run.stderr
+    assert "mine" in run.stdout and "8 texts a class" in run.stdout
+    found = json.loads((out / "results.json").read_text())["rows"]
+    seen = {(o["method"], o["n_per_class"], o.get("seed")) for o in found if o["metric"] == "accuracy"}
+    assert {(m, n, s) for m in ("ce", "lightx_matched", "mine") for n in (4, 8) for s in (0, 1)} <= seen
+    assert {("int8", 4, 0), ("teacher", 8, None), ("tfidf_svm", 4, None)} <= seen and ("int8", 4, 1) not in seen
+    assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and (out / "report.ipynb").exists()
+
+
+def test_a_second_comparison_runs_only_what_is_missing(compared):
+    out, options, _ = compared
+    before = {f: f.stat().st_mtime_ns for f in out.glob("method_*.json")}
+    lost = sorted(before)[0]
+    lost.unlink()
+    assert lightx("compare", *options).returncode == 0
+    after = {f: f.stat().st_mtime_ns for f in out.glob("method_*.json")}
+    assert set(after) == set(before) and [f for f in after if after[f] != before[f]] == [lost]
+
+
+@pytest.mark.parametrize("options, part", [
+    (["--methods", "ligthx"], "did you mean 'lightx'"),
+    (["--methods", "nowhere.py:mine"], "nowhere.py: no such file"),
+    (["--n-per-class", "few"], "--n-per-class is 'few'"),
+    (["-p", "unseen=4"], "parameter 'unseen' is unknown"),
+])
+def test_bad_input_is_one_line(options, part, tmp_path):
+    run = lightx("compare", *options, "--out", tmp_path / "out")
+    assert run.returncode == 2 and part in run.stderr and "Traceback" not in run.stderr and not (tmp_path / "out").exists()
