@@ -28,7 +28,7 @@ from .methods import Task, UNTRAINED, find_method
 from .store import load_shard, run_settings, save_shard
 from .teacher import predict
 
-# %% ../nbs/09b_compare.ipynb #9d04e950
+# %% ../nbs/09b_compare.ipynb #2f10329d
 def texts_of(
     examples: Examples # N texts
 ) -> list[list[int]]:  # N lists of token ids
@@ -36,13 +36,14 @@ def texts_of(
     return [row[:n].tolist() for row, n in zip(examples.input_ids, examples.lengths)]
 
 def teacher_occlusion(
-    made: Prepared # with the texts that nobody was trained on
+    made: Prepared,       # with the texts that nobody was trained on
+    progress: bool = True # show a bar
 ) -> list[np.ndarray]: # N of [n, C]
     "The teacher's explanations by leaving tokens out: read where they are known, computed and kept where not."
     ids = texts_of(made.unseen)
     file = cache_dir()/"occlusion"/f"{content_key(run_settings(made.teacher), ids)}.safetensors"
     if not file.exists():
-        values = occlusion(partial(predict, made.teacher.model, pad_id=made.teacher.pad_id, progress=True), ids)
+        values = occlusion(partial(predict, made.teacher.model, pad_id=made.teacher.pad_id, progress=progress), ids)
         with atomic_path(file) as tmp: tmp.write_bytes(save_shard({"values": np.concatenate(values)}))
     return np.split(load_shard(file.read_bytes())["values"], np.cumsum([len(o) for o in ids])[:-1])
 
