@@ -81,7 +81,7 @@ def find_method(
     if function not in found: raise InputError(f"{file}: no function {function!r} in this file")
     return found[function]
 
-# %% ../nbs/06c_methods.ipynb #5dfec0d4
+# %% ../nbs/06c_methods.ipynb #9ef4278e
 def mlp(
     task: Task, # seed, classes and vocabulary
     kind=None   # class of the student; default: `MLPStudent`
@@ -92,37 +92,55 @@ def mlp(
                        pad_id=task.teacher.pad_id)
 
 @method
-def ce(task): return Plan(mlp(task), CrossEntropy(), task.epochs())
+def ce(task: Task) -> Plan: # what it trains for
+    "Labels alone."
+    return Plan(mlp(task), CrossEntropy(), task.epochs())
 
 @method
-def kl(task): return Plan(mlp(task), SoftLabels(), task.epochs())
+def kl(task: Task) -> Plan: # what it trains for
+    "The teacher's probabilities at a temperature."
+    return Plan(mlp(task), SoftLabels(), task.epochs())
 
 @method
-def logit_mse(task): return Plan(mlp(task), LogitMatch(), task.epochs())
+def logit_mse(task: Task) -> Plan: # what it trains for
+    "The teacher's logits."
+    return Plan(mlp(task), LogitMatch(), task.epochs())
 
-# %% ../nbs/06c_methods.ipynb #9944e263
+# %% ../nbs/06c_methods.ipynb #6b2969f9
 @method
-def lightx(task): return Plan(mlp(task), LightX(0.1), task.epochs())
+def lightx(task: Task) -> Plan: # what it trains for
+    "The paper's loss at its best alpha."
+    return Plan(mlp(task), LightX(0.1), task.epochs())
 
 MATCHED = LightX(0.5, xai_weight=100, baseline_weight=0.1)
 
 @method
-def lightx_matched(task): return Plan(mlp(task), MATCHED, task.epochs())
+def lightx_matched(task: Task) -> Plan: # what it trains for
+    "Explanations that weigh as much as labels, and the baseline's logits matched."
+    return Plan(mlp(task), MATCHED, task.epochs())
 
-# %% ../nbs/06c_methods.ipynb #bf6888e9
+# %% ../nbs/06c_methods.ipynb #62fa549c
 @method
-def e2kd(task): return Plan(mlp(task), E2KD(), task.epochs())
-
-@method
-def adkd(task): return Plan(mlp(task), ADKD(), task.epochs())
-
-@method
-def ig_augment(task): return Plan(mlp(task), IGAugment(), task.epochs())
+def e2kd(task: Task) -> Plan: # what it trains for
+    "The teacher's probabilities, and the direction of its explanation of its decision."
+    return Plan(mlp(task), E2KD(), task.epochs())
 
 @method
-def rekd(task): return Plan(mlp(task, SelectStudent), REKD(), task.epochs())
+def adkd(task: Task) -> Plan: # what it trains for
+    "The teacher's probabilities, and the directions of its explanations of all classes."
+    return Plan(mlp(task), ADKD(), task.epochs())
 
-# %% ../nbs/06c_methods.ipynb #de7fa4a8
+@method
+def ig_augment(task: Task) -> Plan: # what it trains for
+    "The teacher's probabilities, and texts blended with its explanations."
+    return Plan(mlp(task), IGAugment(), task.epochs())
+
+@method
+def rekd(task: Task) -> Plan: # what it trains for
+    "A student that selects, taught what the teacher keeps and decides."
+    return Plan(mlp(task, SelectStudent), REKD(), task.epochs())
+
+# %% ../nbs/06c_methods.ipynb #7081e3c5
 def lstm(
     task: Task,  # seed, classes and vocabulary
     objective    # see `lightx.losses`
@@ -134,18 +152,26 @@ def lstm(
     return Plan(student, objective, task.epochs(15), lr=0.01, optimizer="momentum")
 
 @method
-def dixtill(task): return lstm(task, DiXtill())
+def dixtill(task: Task) -> Plan: # what it trains for
+    "The teacher's probabilities, and attention that follows its explanations."
+    return lstm(task, DiXtill())
 
 @method
-def lstm_ce(task): return lstm(task, CrossEntropy())
+def lstm_ce(task: Task) -> Plan: # what it trains for
+    "DiXtill's student on labels alone."
+    return lstm(task, CrossEntropy())
 
 @method
-def lstm_kl(task): return lstm(task, SoftLabels(temperature=5))
+def lstm_kl(task: Task) -> Plan: # what it trains for
+    "DiXtill's student on the teacher's probabilities."
+    return lstm(task, SoftLabels(temperature=5))
 
 @method
-def lstm_mse(task): return lstm(task, LogitMatch())
+def lstm_mse(task: Task) -> Plan: # what it trains for
+    "DiXtill's student on the teacher's logits."
+    return lstm(task, LogitMatch())
 
-# %% ../nbs/06c_methods.ipynb #de6afed0
+# %% ../nbs/06c_methods.ipynb #c0f78bfa
 @patch
 def taught_by(self:Examples,
     attributions: torch.Tensor # [N, T, C]
@@ -158,23 +184,30 @@ def taught_by(self:Examples,
 def _control(task, attributions): return Plan(mlp(task), MATCHED, task.epochs(), examples=task.examples.taught_by(attributions))
 
 @method
-def lightx_shuffled(task):
+def lightx_shuffled(task: Task) -> Plan: # what it trains for
+    "A control: the explanations of other texts."
     return _control(task, task.examples.attributions[torch.randperm(len(task.examples), generator=torch.Generator().manual_seed(task.seed))])
 
 @method
-def lightx_random(task):
+def lightx_random(task: Task) -> Plan: # what it trains for
+    "A control: noise of the explanations' size."
     true = task.examples.attributions
     return _control(task, torch.randn(true.shape, generator=torch.Generator().manual_seed(task.seed)) * true.std())
 
 @method
-def lightx_wrong_class(task): return _control(task, task.examples.attributions.roll(1, -1))
+def lightx_wrong_class(task: Task) -> Plan: # what it trains for
+    "A control: the explanations of the next class."
+    return _control(task, task.examples.attributions.roll(1, -1))
 
-# %% ../nbs/06c_methods.ipynb #b411dd7d
+# %% ../nbs/06c_methods.ipynb #3ba0305e
 @method
-def int8(task): return Plan(int8_teacher(task.teacher.model))
+def int8(task: Task) -> Plan: # what it trains for
+    "The teacher in 8 bits."
+    return Plan(int8_teacher(task.teacher.model))
 
 @method
-def head_pruning(task):
+def head_pruning(task: Task) -> Plan: # what it trains for
+    "The teacher with half of its heads."
     model = task.teacher.model
     batches = [task.examples.batch(o) for o in torch.arange(min(128, len(task.examples))).split(32)]
     costs = head_costs(model, [(o.input_ids, o.attention_mask, o.labels) for o in batches])
