@@ -173,6 +173,7 @@ def compared(corpus_folder, teacher_folder, tmp_path_factory):
     return folder / "out", options, lightx("compare", *options)
 
 
+@pytest.mark.xdist_group("compare") # made once
 def test_compare_ends_in_table_figure_and_report(compared):
     out, _, run = compared
     assert run.returncode == 0, run.stderr
@@ -184,6 +185,7 @@ def test_compare_ends_in_table_figure_and_report(compared):
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and (out / "report.ipynb").exists()
 
 
+@pytest.mark.xdist_group("compare")
 def test_a_second_comparison_runs_only_what_is_missing(compared):
     out, options, _ = compared
     before = {f: f.stat().st_mtime_ns for f in out.glob("method_*.json")}

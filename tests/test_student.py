@@ -138,7 +138,7 @@ def test_losses_by_hand():
     class Fixed:
         def explain(self, ids, mask): return logits, student
         def baseline_logits(self, ids, mask): return torch.tensor([[4., 0.]])
-    batch = Batch(None, mask, torch.tensor([1]), teacher, torch.tensor([[1., 1.]]))
+    batch = Batch(None, mask, torch.tensor([1]), teacher, baseline_logits=torch.tensor([[1., 1.]]))
     loss, parts = LightX(0.25, xai_weight=2, baseline_weight=0.5)(Fixed(), batch)
     ce = -torch.log(torch.tensor(0.75))
     torch.testing.assert_close(parts["ce"], ce)
@@ -153,7 +153,7 @@ def test_alpha_outside_is_refused(alpha):
 
 class Known:
     def __init__(self, pulls):
-        self.values, self.baseline_logits = pulls, torch.zeros(len(pulls), 3).numpy()
+        self.values, self.logits, self.baseline_logits = pulls, *torch.zeros(2, len(pulls), 3).numpy()
 
 
 def examples(n=80):
