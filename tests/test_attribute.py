@@ -2,8 +2,6 @@
 import pytest
 from conftest import lightx
 
-pytestmark = pytest.mark.xdist_group("ray") # not beside a cluster: it would be found
-
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, corpus_folder, teacher_folder):
@@ -55,7 +53,6 @@ def test_a_file_of_texts_needs_no_labels(tmp_path, teacher_folder):
     (["--precision", "half"], ["precision 'half' is unknown", "auto, float32, bfloat16"]),
     (["--memory", "1e-7"], ["memory 1e-07 GiB is too little", "max_length"]),
     (["--split", "dev"], ["split 'dev' is unknown"]),
-    (["--engine", "ray"], ["ray start --head"]),
     (["--verify"], ["no manifest.json"]),
 ])
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, corpus_folder, teacher_folder, options, parts):

@@ -10,7 +10,6 @@ from conftest import lightx, write_corpus
 from lightx.data import InputError
 from lightx.experiment import default_parameters, experiment_notebook, prepare, read_results
 
-pytestmark = pytest.mark.xdist_group("experiment") # its sweep is made once
 TINY = {"n_per_class": 6, "max_length": 16, "epochs": 2, "batch_size": 8, "unseen_texts": 4, "teacher_epochs": 1}
 
 
