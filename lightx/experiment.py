@@ -141,7 +141,7 @@ def read_results(
     path: str | Path # from `write_results`
 ) -> tuple[dict, pd.DataFrame]: # meta, rows
     "Read a results file."
-    if not Path(path).is_file(): raise InputError(f"{path}: no such results file: run `lightx sweep` first")
+    if not Path(path).is_file(): raise InputError(f"{path}: no such results file: run `lightx sweep` or `lightx compare` first")
     found = json.loads(Path(path).read_text())
     return found["meta"], pd.DataFrame(found["rows"])
 
