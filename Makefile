@@ -27,7 +27,7 @@ notebooks: .venv/dev        ## after an edit: export, clean, and the README from
 readme:
 	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb \
 	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=notebookonly \
-	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|[0-9]+_)#](nbs/\1#g' > README.md
+	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|[0-9]+[a-z]?_)#](nbs/\1#g' > README.md
 
 clean:                      ## forget the environment, builds and runs
 	rm -rf .venv build dist *.egg-info _proc _docs runs/*

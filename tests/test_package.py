@@ -1,6 +1,7 @@
 import ast
 import filecmp
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,12 @@ def test_modules_import_only_from_earlier_ones():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lightx."):
                 assert order.index(node.module.split(".")[1]) < order.index(file.stem), f"{file.stem} imports {node.module}"
+
+
+def test_links_of_the_readme_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) > 20
+    assert not [o for o in links if "://" not in o and not (ROOT / o).exists()]
 
 
 def test_wheel_works_elsewhere(tmp_path):
