@@ -164,11 +164,11 @@ def compare(
     for n in budgets:
         made = prepare(**wanted | dict(n_per_class=n))
         teacher_occlusion(made)
+        _references(out, made, methods if n == budgets[0] else [], n) # costs once, before runs keep the machine busy
         for m in methods:
             o = chosen | dict(method=m, n_per_class=n, seeds=",".join(map(str, range(1 if m in UNTRAINED else seeds))))
             runs.append(o | dict(result=method_path(out, o)))
     run_all(runs, jobs, engine, "method.ipynb")
-    for n in budgets: _references(out, prepare(**wanted | dict(n_per_class=n)), methods if n == budgets[0] else [], n) # costs once
     return collect(out, ("method_*.json", "references_*.json"), "methods.ipynb")
 
 def _references(out, made, methods, n):
