@@ -134,14 +134,15 @@ class LogitMatch:
 # %% ../nbs/05_losses.ipynb #d1c42731
 @dataclass(frozen=True)
 class DiXtill:
-    "`(1 - alpha) * CE + alpha * (KD + XAI)` with `KD = 1 - exp(-tau**2 * KL)`, `XAI = (1 - cos) / 2` (Cantini et al., 2024)."
+    "`(1 - alpha) * CE + alpha * (KD + XAI)` with `KD = 1 - exp(-scale * KL)`, `XAI = (1 - cos) / 2` (Cantini et al., 2024)."
     alpha: float = 0.9         # weight of the teacher
     temperature: float = 5.0   # tau
+    scale: float = 1.0         # of the divergence
 
     def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
         logits, attention = student.scores(batch.input_ids, batch.attention_mask)
-        parts = {"ce": F.cross_entropy(logits, batch.labels),
-                 "kd": (1 - torch.exp(-kl_losses(logits, batch.logits, self.temperature))).mean(),
+        apart = kl_losses(logits / self.temperature, batch.logits / self.temperature)
+        parts = {"ce": F.cross_entropy(logits, batch.labels), "kd": (1 - torch.exp(-self.scale * apart)).mean(),
                  "xai": (1 - map_cosine(attention, of_decision(batch.attributions, batch.logits))).mean() / 2}
         return (1 - self.alpha) * parts["ce"] + self.alpha * (parts["kd"] + parts["xai"]), {k: v.detach() for k, v in parts.items()}
 

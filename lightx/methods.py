@@ -154,7 +154,7 @@ def lstm(
 @method
 def dixtill(task: Task) -> Plan: # what it trains for
     "The teacher's probabilities, and attention that follows its explanations."
-    return lstm(task, DiXtill())
+    return lstm(task, DiXtill(scale=25))
 
 @method
 def lstm_ce(task: Task) -> Plan: # what it trains for

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lightx.compress import Decider, head_costs, prune_heads
 from lightx.data import InputError, pad
 from lightx.distill import Examples, explain_student, predict_student, toy_corpus
-from lightx.losses import ADKD, E2KD, Batch, DiXtill, IGAugment, LightX, kl_losses, map_cosine, map_distance, rationale_loss
+from lightx.losses import ADKD, E2KD, Batch, DiXtill, IGAugment, LightX, LogitMatch, SoftLabels, kl_losses, map_cosine, map_distance, rationale_loss
 from lightx.methods import METHODS, UNTRAINED, Task, find_method, train
 from lightx.selection import SelectStudent
 from lightx.sequence import LSTMStudent
@@ -56,6 +56,36 @@ def test_explanations_add_up(kind, target):
     moved = apply_target(logits, target) - apply_target(student.baseline_logits(*batch[:2]), target)
     torch.testing.assert_close(values.sum(1), moved, atol=2e-4, rtol=1e-3)
     torch.testing.assert_close(student(*batch[:2]), logits)
+
+
+class Answered:
+    "A student whose answers are given: even odds, and its first token for the first class."
+    maps = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+
+    def __call__(self, *args):
+        return torch.zeros(1, 2)
+
+    def explain(self, *args):
+        return self(), self.maps
+
+    def scores(self, *args):
+        return self(), self.maps[..., 0]
+
+
+# CE = ln 2 = 0.6931, KL = 0.1308 of odds 3 to 1 from even ones, cos = 3 / 5 for the first class and 1 for the second.
+@pytest.mark.parametrize("objective, loss", [
+    (SoftLabels(0.1, temperature=1), 0.1 * 0.6931 + 0.9 * 0.1308),
+    (LogitMatch(0.1), 0.1 * 0.6931 + 0.9 * 1.0986**2 / 2),
+    (DiXtill(0.9, temperature=1), 0.1 * 0.6931 + 0.9 * (1 - 0.8774 + (1 - 0.6) / 2)),
+    (DiXtill(0.9, temperature=2), 0.1 * 0.6931 + 0.9 * (1 - 0.9643 + (1 - 0.6) / 2)), # roots of the odds: KL = 0.0363
+    (DiXtill(0.9, temperature=2, scale=4), 0.1 * 0.6931 + 0.9 * (1 - 0.8647 + (1 - 0.6) / 2)),
+    (E2KD(weight=2, temperature=1), 0.1308 + 2 * (1 - 0.6)),
+    (ADKD(0.9, weight=0.5, temperature=1), 0.1 * 0.6931 + 0.9 * 0.1308 + 0.5 * (2 - 2 * 0.6) / 2),
+])
+def test_an_objective_is_what_its_formula_gives_by_hand(objective, loss):
+    taught = torch.tensor([[[3.0, 0.0], [4.0, 1.0]]])
+    batch = Batch(torch.ones(1, 2).long(), torch.ones(1, 2).long(), torch.tensor([0]), taught, torch.tensor([[3.0, 1.0]]).log())
+    assert objective(Answered(), batch)[0].item() == pytest.approx(loss, abs=1e-4)
 
 
 @pytest.mark.parametrize("objective", [LightX(0.3), E2KD(), ADKD(), DiXtill()])
