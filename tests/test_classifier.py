@@ -1,0 +1,151 @@
+"""A classifier on disk, in Python and on the command line."""
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import lightx, make_tokenizer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from lightx.attribution import apply_target
+from lightx.classifier import KINDS, Classifier
+from lightx.data import InputError
+from lightx.student import new_student
+
+LETTERS = [*"abcdefghijklmnopqrstuvwxyz&;#0123456789"]
+
+
+def bert_rules():
+    """A tokenizer with BERT's rules, which cuts words to letters."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{o}" for o in LETTERS)]
+    tok = Tokenizer(models.WordPiece({o: i for i, o in enumerate(words)}, unk_token="[UNK]"))
+    tok.normalizer, tok.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    tok.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tok
+
+
+def make_classifier(kind="MLPStudent", tokenizer=None, target="centred"):
+    tokenizer = tokenizer or bert_rules()
+    student = new_student(3, 0, KINDS[kind], vocab_size=tokenizer.get_vocab_size(), embed_dim=8, target=target)
+    with torch.no_grad():
+        student.embedding.weight.mul_(10)
+    return Classifier(student, tokenizer, ["sport", "money", "space"], max_length=24)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifier") / "model"
+    make_classifier(tokenizer=make_tokenizer().backend_tokenizer).save_pretrained(folder)
+    return folder
+
+
+@given(st.text(max_size=80))
+@settings(deadline=None, max_examples=60)
+def test_words_keep_their_place_and_add_up(text):
+    answer = make_classifier()(text)
+    assert [text[o.start:o.end] for o in answer.words] == [o.text for o in answer.words]
+    assert all(a.end <= b.start for a, b in zip(answer.words, answer.words[1:]))
+    moved = apply_target(torch.tensor(answer.logits), "centred") - apply_target(torch.tensor(answer.baseline), "centred")
+    np.testing.assert_allclose(sum((o.attributions for o in answer.words), answer.rest), moved.numpy(), atol=1e-5)
+    json.dumps(answer.to_dict())
+
+
+@pytest.mark.parametrize("text, words", [
+    ("Crème brûlée", ["Crème", "brûlée"]),
+    ("goal🎉!", ["goal🎉", "!"]),
+    ("株価 up", ["株", "価", "up"]),
+    ("AT&amp;T", ["AT", "&", "amp", ";", "T"]),
+    ("e\u0301te\u0301", ["e\u0301te\u0301"]),
+    ("", []),
+])
+def test_places_are_characters_as_typed(text, words):
+    assert [o.text for o in make_classifier()(text).words] == words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_classifier_answers_alike(kind, tmp_path):
+    clf, texts = make_classifier(kind), ["one goal", "", "two & three" * 9]
+    clf.save_pretrained(tmp_path / "model")
+    again = Classifier.from_pretrained(tmp_path / "model")
+    assert [o.to_dict() for o in again(texts)] == [o.to_dict() for o in clf(texts)]
+
+
+def test_answers_do_not_depend_on_their_company():
+    clf, texts = make_classifier(), [f"text {i} " * (i % 7) for i in range(40)]
+    chances = [list(o.probabilities.values()) for o in clf(texts)]
+    np.testing.assert_allclose(clf.predict(texts), chances, atol=1e-6)
+    np.testing.assert_allclose([list(clf(o).probabilities.values()) for o in texts], chances, atol=1e-5)
+
+
+def test_a_stream_asks_for_no_more_texts_than_it_reads_at_once(monkeypatch):
+    monkeypatch.setattr("lightx.classifier.BATCH", 4)
+    taken = []
+    stream = make_classifier().stream(taken.append(i) or f"text {i}" for i in range(100))
+    assert next(stream).text == "text 0" and len(taken) <= 8
+
+
+def test_markup_in_a_text_stays_text():
+    shown = make_classifier()("<script>alert(1)</script>")._repr_html_()
+    assert "<script>" not in shown and "&lt;" in shown
+
+
+def test_a_classifier_whose_parts_do_not_fit_is_refused(folder, tmp_path):
+    clf = make_classifier()
+    with pytest.raises(InputError, match="2 class names for a student of 3"):
+        Classifier(clf.student, clf.tokenizer, ["a", "b"])
+    with pytest.raises(InputError, match="take the tokenizer that it was trained with"):
+        Classifier(new_student(3, vocab_size=5), clf.tokenizer, ["a", "b", "c"])
+    with pytest.raises(InputError, match="give a folder from `lightx distill`"):
+        Classifier.from_pretrained(tmp_path)
+
+
+def test_predict_answers_texts_files_and_lines_alike(folder, tmp_path):
+    texts = ["cup goal today", "bank oil rates", ""]
+    expected = [o.to_dict() for o in Classifier.from_pretrained(folder)(texts)]
+    (tmp_path / "news.txt").write_text("\n".join(texts) + "\n")
+    typed = lightx("predict", *texts, "--model", folder, "--json")
+    from_file = lightx("predict", "--file", tmp_path / "news.txt", "--model", folder, "--json")
+    command = [sys.executable, "-c", "from lightx.cli import main; main()", "predict", "--model", str(folder), "--json"]
+    piped = subprocess.run(command, input="\n".join(texts) + "\n", capture_output=True, text=True)
+    for run in (typed, from_file, piped):
+        assert run.returncode == 0, run.stderr
+        found = [json.loads(o) for o in run.stdout.splitlines()]
+        assert [o["label"] for o in found] == [o["label"] for o in expected]
+        for a, b in zip(found, expected):
+            assert [w["text"] for w in a["words"]] == [w["text"] for w in b["words"]]
+            assert a["logits"] == pytest.approx(b["logits"], abs=1e-5)
+
+
+def test_predict_in_words(folder):
+    shown = lightx("predict", "cup goal today", "--model", folder).stdout
+    assert shown.startswith(Classifier.from_pretrained(folder)("cup goal today").label) and "goal" in shown
+
+
+@pytest.mark.parametrize("options, message", [
+    (["a text", "--model", "nowhere/at/all"], "no such folder"),
+    (["--file", "nowhere.txt", "--model", "{folder}"], "nowhere.txt: no such file"),
+])
+def test_predict_says_what_is_wrong_in_one_line(options, message, folder):
+    run = lightx("predict", *(o.format(folder=folder) for o in options))
+    assert run.returncode == 2 and message in run.stderr and len(run.stderr.strip().splitlines()) == 1
+
+
+def test_distill_makes_a_folder_that_predict_takes(corpus_folder, teacher_folder, tmp_path):
+    command = ["distill", "--data", corpus_folder, "--teacher", teacher_folder, "--max-length", 16, "--out", tmp_path / "model"]
+    run = lightx(*command)
+    assert run.returncode == 0, run.stderr
+    assert "accuracy" in run.stdout
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "lightx_matched" in card and "decides_as_the_teacher" in card
+    asked = lightx("predict", "cup goal today", "--model", tmp_path / "model", "--json")
+    assert set(json.loads(asked.stdout)["probabilities"]) == {"sport", "money", "space"}
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    again = lightx(*command)
+    assert again.returncode == 2 and "is there already" in again.stderr
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+    refused = lightx(*command[:-1], tmp_path / "other", "--recipe", "int8")
+    assert refused.returncode == 2 and "makes no student" in refused.stderr and not (tmp_path / "other").exists()
