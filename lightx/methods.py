@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'MATCHED', 'UNTRAINED', 'Task', 'Plan', 'method', 'find_method', 'mlp', 'ce', 'kl', 'logit_mse', 'lightx',
-           'lightx_matched', 'e2kd', 'adkd', 'ig_augment', 'rekd', 'lstm', 'dixtill', 'lstm_ce', 'lstm_kl', 'lstm_mse',
-           'lightx_shuffled', 'lightx_random', 'lightx_wrong_class', 'int8', 'head_pruning', 'train']
+           'lightx_matched', 'e2kd', 'adkd', 'ig_augment', 'rekd', 'lstm', 'dixtill', 'dixtill_printed', 'lstm_ce',
+           'lstm_kl', 'lstm_mse', 'lightx_shuffled', 'lightx_random', 'lightx_wrong_class', 'int8', 'head_pruning',
+           'train']
 
 # %% ../nbs/06c_methods.ipynb #ac246d78
 import copy, math, runpy
@@ -142,34 +143,37 @@ def rekd(task: Task) -> Plan: # what it trains for
 
 # %% ../nbs/06c_methods.ipynb #7081e3c5
 def lstm(
-    task: Task,  # seed, classes and vocabulary
-    objective    # see `lightx.losses`
-) -> Plan:
-    "A plan for DiXtill's student with the paper's training."
+    task: Task  # seed, classes and vocabulary
+) -> LSTMStudent:
+    "DiXtill's student, seeded."
     if task.baseline != "zero": raise InputError(f"the LSTM is explained against zero, the teacher against {task.baseline!r}: take baseline zero")
     config = task.teacher.model.config
-    student = new_student(config.num_labels, task.seed, LSTMStudent, vocab_size=config.vocab_size, target=task.target)
-    return Plan(student, objective, task.epochs(15), lr=0.01, optimizer="momentum")
+    return new_student(config.num_labels, task.seed, LSTMStudent, vocab_size=config.vocab_size, target=task.target)
 
 @method
 def dixtill(task: Task) -> Plan: # what it trains for
     "The teacher's probabilities, and attention that follows its explanations."
-    return lstm(task, DiXtill(scale=25))
+    return Plan(lstm(task), DiXtill(scale=25), task.epochs())
+
+@method
+def dixtill_printed(task: Task) -> Plan: # what it trains for
+    "The same to the letter of its paper."
+    return Plan(lstm(task), DiXtill(), 15, lr=0.01, optimizer="momentum")
 
 @method
 def lstm_ce(task: Task) -> Plan: # what it trains for
     "DiXtill's student on labels alone."
-    return lstm(task, CrossEntropy())
+    return Plan(lstm(task), CrossEntropy(), task.epochs())
 
 @method
 def lstm_kl(task: Task) -> Plan: # what it trains for
     "DiXtill's student on the teacher's probabilities."
-    return lstm(task, SoftLabels(temperature=5))
+    return Plan(lstm(task), SoftLabels(temperature=5), task.epochs())
 
 @method
 def lstm_mse(task: Task) -> Plan: # what it trains for
     "DiXtill's student on the teacher's logits."
-    return lstm(task, LogitMatch())
+    return Plan(lstm(task), LogitMatch(), task.epochs())
 
 # %% ../nbs/06c_methods.ipynb #c0f78bfa
 @patch
