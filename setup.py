@@ -20,15 +20,16 @@ setup(
     license="Apache-2.0",
     keywords=cfg["keywords"].split(),
     python_requires=f">={cfg['min_python']}",
-    # The experiments travel with the package: `lightx sweep` runs them from wherever it is installed.
+    # The experiments travel with the package: `lightx sweep` and `lightx compare` run them from wherever it is installed.
     packages=["lightx", "lightx.experiments"],
     package_dir={"lightx.experiments": "nbs/experiments"},
-    package_data={"lightx.experiments": ["alpha.ipynb", "report.ipynb"]},
+    package_data={"lightx.experiments": ["alpha.ipynb", "report.ipynb", "method.ipynb", "methods.ipynb"]},
     install_requires=cfg["requirements"].split(),
     extras_require={
         "demo": cfg["demo_requirements"].split(),
         "ray": cfg["ray_requirements"].split(),
-        "dev": " ".join(cfg[f"{o}_requirements"] for o in ("dev", "demo", "ray")).split(),
+        "export": cfg["export_requirements"].split(),
+        "dev": " ".join(cfg[f"{o}_requirements"] for o in ("dev", "demo", "ray", "export")).split(),
     },
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     classifiers=[

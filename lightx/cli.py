@@ -6,7 +6,7 @@
 __all__ = ['app', 'console', 'Engine', 'Teacher', 'MaxLength', 'TextColumn', 'LabelColumn', 'LabelNames', 'Jobs', 'Workers',
            'Param', 'show_version', 'common', 'option', 'chosen_parameters', 'sweep', 'show_summary', 'numbers',
            'compare', 'with_spread', 'show_methods', 'attribute', 'show_store', 'show_verdict', 'show_table', 'distill',
-           'predict', 'lines_of', 'coloured', 'main']
+           'predict', 'lines_of', 'coloured', 'export', 'main']
 
 # %% ../nbs/10_cli.ipynb #8a5a1ed1
 import logging, sys
@@ -324,6 +324,26 @@ def coloured(
         tint = [round(255 + abs(share) * 0.75 * (k - 255)) for k in (red, green, blue)]
         if abs(share) >= 0.05: shown.stylize(f"black on rgb({tint[0]},{tint[1]},{tint[2]})", o.start, o.end)
     return Text.assemble((answer.label, "bold"), f" {answer.probabilities[answer.label]:.1%}  ", shown)
+
+# %% ../nbs/10_cli.ipynb #94ef3da3
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Folder of a classifier from lightx distill, or its name on the hub.")],
+    out: Annotated[Path, option("Folder of the graphs; must not exist yet.")] = Path("exported"),
+    data: Annotated[str | None, option("The corpus of the classifier, to measure each graph's accuracy on its test split.")] = None,
+    cut: Annotated[bool, option("Keep only the word pieces of the training texts, and single characters.", "--cut")] = False,
+    text: TextColumn = "text",
+    label: LabelColumn = "label",
+    label_names: LabelNames = "",
+):
+    "Write a classifier as ONNX graphs that decide and explain, in 32 and in 8 bits."
+    from lightx.data import load_corpus
+    from lightx.export import export as run
+    corpus = load_corpus(data, text, label, label_names.split(",") if label_names else None) if data else None
+    table = Table("graph", "bytes", "accuracy, %", title=f"Exported to {out}")
+    for name, o in run(model, out, corpus, cut).items():
+        table.add_row(name, f"{o['bytes']:,}", f"{100 * o['accuracy']:.2f}" if "accuracy" in o else "")
+    console.print(table)
 
 # %% ../nbs/10_cli.ipynb #02ffe14d
 def main():

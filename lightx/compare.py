@@ -165,7 +165,8 @@ def compare(
         made = prepare(**wanted | dict(n_per_class=n))
         teacher_occlusion(made)
         _references(out, made, methods if n == budgets[0] else [], n) # costs once, before runs keep the machine busy
-        for m in methods:
+        # What is not trained does not depend on the number of texts either.
+        for m in methods if n == budgets[0] else [o for o in methods if o not in UNTRAINED]:
             o = chosen | dict(method=m, n_per_class=n, seeds=",".join(map(str, range(1 if m in UNTRAINED else seeds))))
             runs.append(o | dict(result=method_path(out, o)))
     run_all(runs, jobs, engine, "method.ipynb")

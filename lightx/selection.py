@@ -33,7 +33,7 @@ def select(self:SelectStudent,
     attention_mask: torch.Tensor        # [B, T], 1 = token
 ) -> tuple[torch.Tensor, torch.Tensor]: # kept [B, T], 1 = read; scores [B, T], log-odds of being kept
     "Which tokens are read."
-    e, mask = self.embedding(input_ids), attention_mask.to(self.embedding.weight)
+    e, mask = self.embedding(input_ids), attention_mask.to(self.hidden.weight)
     mean = (e * mask[..., None]).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
     scores = self.selector(torch.cat([e, mean.expand_as(e)], -1))[..., 0]
     odds = torch.stack([scores, torch.zeros_like(scores)], -1)

@@ -54,12 +54,12 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
 @patch
 def _pool(self:MLPStudent, input_ids, attention_mask, strength=None):
     "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
-    mask = attention_mask[..., None].to(self.embedding.weight)
+    mask = attention_mask[..., None].to(self.hidden.weight)
     weights = mask / (self.pool_width or mask.sum(1, keepdim=True))
     e = self.embedding(input_ids)
     if strength is not None: e = e * strength[..., None]
     if self.baseline == "pad":
-        b = self.embedding.weight[self.pad_id]
+        b = self.embedding(torch.tensor(self.pad_id, device=input_ids.device))
         e, x0 = e - b, weights.sum(1) * b
     else: x0 = torch.zeros_like(e[:, 0])
     x = x0 + (weights.mT @ e)[:, 0]

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from lightx.attribution import apply_target
 from lightx.classifier import KINDS, Classifier
-from lightx.data import InputError
+from lightx.data import InputError, pad
+from lightx.export import OUTPUTS, OnnxClassifier, cut_vocabulary, in_int8, write_onnx
 from lightx.student import new_student
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz&;#0123456789"]
@@ -149,3 +150,48 @@ def test_distill_makes_a_folder_that_predict_takes(corpus_folder, teacher_folder
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
     refused = lightx(*command[:-1], tmp_path / "other", "--recipe", "int8")
     assert refused.returncode == 2 and "makes no student" in refused.stderr and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("target", ["logits", "centred", "probabilities"])
+@pytest.mark.parametrize("baseline", ["zero", "pad"])
+def test_the_graph_says_what_the_student_says(target, baseline, tmp_path):
+    clf = make_classifier(target=target)
+    clf.student.baseline = baseline
+    clf.save_pretrained(tmp_path)
+    (tmp_path / "classifier.json").write_text(json.dumps(dict(names=clf.names, pad_id=0)))
+    for student, file in ((clf.student, "model.onnx"), (in_int8(clf.student), "model.int8.onnx")):
+        write_onnx(student, tmp_path / file)
+        for texts in (["one goal"], ["a", "some more words & signs", "", "ü"]):
+            ids = [o.ids for o in clf.tokenizer.encode_batch(texts)]
+            with torch.no_grad():
+                logits, values = student.explain(*pad(ids))
+            found = dict(zip(OUTPUTS, OnnxClassifier(tmp_path, file).run(ids)))
+            np.testing.assert_allclose(found["logits"], logits.numpy(), atol=1e-5)
+            np.testing.assert_allclose(found["probabilities"], logits.softmax(-1).numpy(), atol=1e-5)
+            np.testing.assert_allclose(found["attributions"], values.numpy(), atol=1e-5)
+
+
+@given(st.lists(st.text("abc &é", max_size=12), min_size=1, max_size=5), st.text("abcdefg 12", max_size=20))
+@settings(deadline=None, max_examples=30)
+def test_a_cut_vocabulary_reads_its_texts_as_before(texts, other):
+    whole = make_classifier()
+    cut = cut_vocabulary(whole, texts)
+    for o in texts:
+        assert cut.tokenizer.encode(o).tokens == whole.tokenizer.encode(o).tokens
+        np.testing.assert_allclose(cut(o).logits, whole(o).logits, atol=1e-6)
+    assert cut.tokenizer.encode(other).tokens[0] == "[CLS]"
+
+
+def test_export_on_the_command_line(folder, tmp_path):
+    run = lightx("export", folder, "--out", tmp_path / "exported")
+    assert run.returncode == 0, run.stderr
+    clf = Classifier.from_pretrained(folder)
+    np.testing.assert_allclose(OnnxClassifier(tmp_path / "exported").predict(["cup goal today"]), clf.predict(["cup goal today"]), atol=1e-5)
+    again = lightx("export", folder, "--out", tmp_path / "exported")
+    assert again.returncode == 2 and "is there already" in again.stderr
+
+
+def test_only_the_mlp_can_be_exported(tmp_path):
+    with pytest.raises(InputError, match="LSTMStudent cannot be exported"):
+        write_onnx(make_classifier("LSTMStudent").student, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

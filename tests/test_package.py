@@ -97,6 +97,7 @@ def test_wheel_works_elsewhere(tmp_path):
     (next((tmp_path / "venv" / "lib").glob("python*/site-packages")) / "needs.pth").write_text(site)
     where = run(python, "-c", "import lightx; print(lightx.__file__)", cwd=tmp_path)
     assert str(tmp_path / "venv") in where
-    code = "from lightx.experiment import experiment_notebook as n; print(n('alpha.ipynb'), n('report.ipynb'))"
-    assert run(python, "-c", code, cwd=tmp_path).count(str(tmp_path / "venv")) == 2
+    notebooks = ["alpha.ipynb", "report.ipynb", "method.ipynb", "methods.ipynb"]
+    code = f"from lightx.experiment import experiment_notebook as n; print(*map(n, {notebooks}))"
+    assert run(python, "-c", code, cwd=tmp_path).count(str(tmp_path / "venv")) == len(notebooks)
     assert "sweep" in run(tmp_path / "venv" / "bin" / "lightx", "--help", cwd=tmp_path, env=os.environ | {"COLUMNS": "100"})
