@@ -29,7 +29,8 @@ setup(
         "demo": cfg["demo_requirements"].split(),
         "ray": cfg["ray_requirements"].split(),
         "export": cfg["export_requirements"].split(),
-        "dev": " ".join(cfg[f"{o}_requirements"] for o in ("dev", "demo", "ray", "export")).split(),
+        "serve": cfg["serve_requirements"].split(),
+        "dev": " ".join(cfg[f"{o}_requirements"] for o in ("dev", "demo", "ray", "export", "serve")).split(),
     },
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     classifiers=[

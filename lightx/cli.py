@@ -6,7 +6,7 @@
 __all__ = ['app', 'console', 'Engine', 'Teacher', 'MaxLength', 'TextColumn', 'LabelColumn', 'LabelNames', 'Jobs', 'Workers',
            'Param', 'show_version', 'common', 'option', 'chosen_parameters', 'sweep', 'show_summary', 'numbers',
            'compare', 'with_spread', 'show_methods', 'attribute', 'show_store', 'show_verdict', 'show_table', 'distill',
-           'predict', 'lines_of', 'coloured', 'export', 'main']
+           'predict', 'lines_of', 'coloured', 'export', 'serve', 'main']
 
 # %% ../nbs/10_cli.ipynb #8a5a1ed1
 import logging, sys
@@ -344,6 +344,27 @@ def export(
     for name, o in run(model, out, corpus, cut).items():
         table.add_row(name, f"{o['bytes']:,}", f"{100 * o['accuracy']:.2f}" if "accuracy" in o else "")
     console.print(table)
+
+# %% ../nbs/10_cli.ipynb #6bf9b1d9
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(help="Folder of a classifier from lightx distill, or its name on the hub.")],
+    host: Annotated[str, option("Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    texts: Annotated[int, typer.Option(min=1, help="Texts a request at most.")] = 64,
+    characters: Annotated[int, typer.Option(min=1, help="Characters a text at most.")] = 20_000,
+    body: Annotated[int, typer.Option(min=1, help="Bytes a request at most.")] = 1_048_576,
+):
+    "Answer over HTTP: POST /predict, GET /health, and /docs."
+    import torch
+    from lightx.classifier import Classifier
+    from lightx.data import InputError
+    try:
+        import uvicorn
+        from lightx.serve import Limits, make_app
+    except ImportError: raise InputError("the server is not installed: pip install 'lightx[serve]'") from None
+    torch.set_num_threads(1) # a pass is too small to share
+    uvicorn.run(make_app(Classifier.from_pretrained(model), Limits(body, texts, characters)), host=host, port=port, access_log=False)
 
 # %% ../nbs/10_cli.ipynb #02ffe14d
 def main():
