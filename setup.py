@@ -23,7 +23,7 @@ setup(
     # The experiments travel with the package: `lightx sweep` and `lightx compare` run them from wherever it is installed.
     packages=["lightx", "lightx.experiments"],
     package_dir={"lightx.experiments": "nbs/experiments"},
-    package_data={"lightx.experiments": ["alpha.ipynb", "report.ipynb", "method.ipynb", "methods.ipynb"]},
+    package_data={"lightx": ["web/*"], "lightx.experiments": ["alpha.ipynb", "report.ipynb", "method.ipynb", "methods.ipynb"]},
     install_requires=cfg["requirements"].split(),
     extras_require={
         "demo": cfg["demo_requirements"].split(),

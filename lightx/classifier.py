@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'FILES', 'CARD', 'BATCH', 'Word', 'words_of', 'Answer', 'Classifier', 'checked_texts', 'fact_table',
-           'known_facts', 'distill']
+           'known_facts', 'teacher_answers', 'distill']
 
 # %% ../nbs/09c_classifier.ipynb #5dc91b8b
 import html, json, unicodedata
@@ -149,7 +149,7 @@ print(clf("Oil prices soar to a record"))
 {{ facts }}
 """
 
-# %% ../nbs/09c_classifier.ipynb #f725546f
+# %% ../nbs/09c_classifier.ipynb #464fa92e
 class Classifier(ModelHubMixin, library_name="lightx", pipeline_tag="text-classification", tags=["lightx", "explainability"],
                  repo_url="https://github.com/lightx/lightx", model_card_template=CARD):
     "A student, the tokenizer that it reads with, and the names of its classes."
@@ -158,14 +158,15 @@ class Classifier(ModelHubMixin, library_name="lightx", pipeline_tag="text-classi
         tokenizer: Tokenizer,   # fast: a `tokenizers.Tokenizer`
         names: list[str],       # C class names
         max_length: int = 128,  # tokens a text at most, special ones included
-        facts: dict | None = None # of the run that made it, for the model card
+        facts: dict | None = None, # of the run that made it, for the model card
+        examples: list[dict] | None = None # texts with the teacher's answers: `text`, `teacher`
     ):
         if (rows := student.embedding.num_embeddings) < (tokens := tokenizer.get_vocab_size()):
             raise InputError(f"the tokenizer knows {tokens:,} tokens, the student {rows:,}: take the tokenizer that it was trained with")
         if student.output.out_features != len(names):
             raise InputError(f"{len(names)} class names for a student of {student.output.out_features} classes: give one for each")
         self.student, self.tokenizer, self.names = student.eval(), Tokenizer.from_str(tokenizer.to_str()), list(names)
-        self.max_length, self.facts = max_length, facts or {}
+        self.max_length, self.facts, self.examples = max_length, facts or {}, examples or []
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length)
 
@@ -223,7 +224,7 @@ def checked_texts(
         if not isinstance(o, str): raise InputError(f"text {i} is {o!r}: give a text")
         yield o
 
-# %% ../nbs/09c_classifier.ipynb #e5a9faba
+# %% ../nbs/09c_classifier.ipynb #7b731192
 def fact_table(
     facts: dict # of a run
 ) -> str:
@@ -240,7 +241,7 @@ def generate_model_card(self:Classifier, **kwargs) -> ModelCard: # kwargs: more 
 
 @patch
 def _save_pretrained(self:Classifier, save_directory):
-    about = dict(student=type(self.student).__name__, names=self.names, max_length=self.max_length, facts=self.facts)
+    about = dict(student=type(self.student).__name__, names=self.names, max_length=self.max_length, facts=self.facts, examples=self.examples)
     self.generate_model_card().save(save_directory/"README.md") # first, or the student writes one of its own
     self.student.save_pretrained(save_directory)
     self.tokenizer.save(str(save_directory/"tokenizer.json"))
@@ -262,9 +263,9 @@ def from_pretrained(cls:Classifier,
     about = json.loads((folder/"classifier.json").read_text())
     student = KINDS[about["student"]](**json.loads((folder/"config.json").read_text()))
     load_model(student, folder/"model.safetensors")
-    return cls(student, Tokenizer.from_file(str(folder/"tokenizer.json")), about["names"], about["max_length"], about["facts"])
+    return cls(student, Tokenizer.from_file(str(folder/"tokenizer.json")), about["names"], about["max_length"], about["facts"], about["examples"])
 
-# %% ../nbs/09c_classifier.ipynb #faab1d9a
+# %% ../nbs/09c_classifier.ipynb #d1f2d3e6
 @torch.no_grad()
 def known_facts(
     student, # trained, in eval mode
@@ -278,6 +279,18 @@ def known_facts(
                 accuracy_of_the_teacher=accuracy(made.test_logits, made.test.labels),
                 decides_as_the_teacher=prediction_agreement(logits, made.test_logits)) | \
         {f"reasons_{k}": v for k, v in reasons.items()} | dict(parameters=n_parameters(student), bytes=n_bytes(student))
+
+def teacher_answers(
+    made,         # `lightx.experiment.Prepared`
+    most: int = 8 # texts at most
+) -> list[dict]:
+    "Some test texts with the teacher's answers, to stand beside the student's."
+    known, found = made.unseen_known, []
+    for i, text in enumerate(made.unseen_texts[:most]):
+        words, rest = words_of(made.teacher.tokenizer(text, truncation=True, max_length=len(known.values[i])).encodings[0], text, known.values[i])
+        chances = dict(zip(made.names, torch.from_numpy(known.logits[i]).softmax(-1).tolist()))
+        found.append(dict(text=text, teacher=Answer(text, chances, words, rest, known.logits[i], known.baseline_logits[i], False).to_dict()))
+    return found
 
 def distill(
     out: str | Path,     # folder of the classifier
@@ -296,6 +309,6 @@ def distill(
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
     student, _ = train(recipe, Task(made.teacher, made.train, seed, steps, **choices), progress)
     facts = dict(recipe=recipe, seed=seed) | known_facts(student, made)
-    clf = Classifier(student, made.teacher.tokenizer.backend_tokenizer, made.names, max_length, facts)
+    clf = Classifier(student, made.teacher.tokenizer.backend_tokenizer, made.names, max_length, facts, teacher_answers(made))
     with atomic_path(out) as tmp: clf.save_pretrained(tmp)
     return clf

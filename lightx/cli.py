@@ -332,17 +332,19 @@ def export(
     out: Annotated[Path, option("Folder of the graphs; must not exist yet.")] = Path("exported"),
     data: Annotated[str | None, option("The corpus of the classifier, to measure each graph's accuracy on its test split.")] = None,
     cut: Annotated[bool, option("Keep only the word pieces of the training texts, and single characters.", "--cut")] = False,
+    web: Annotated[bool, option("Write index.html too: the classifier in one page that needs no server.", "--web")] = False,
     text: TextColumn = "text",
     label: LabelColumn = "label",
     label_names: LabelNames = "",
 ):
     "Write a classifier as ONNX graphs that decide and explain, in 32 and in 8 bits."
     from lightx.data import load_corpus
-    from lightx.export import export as run
+    from lightx.export import export as run, export_web
     corpus = load_corpus(data, text, label, label_names.split(",") if label_names else None) if data else None
     table = Table("graph", "bytes", "accuracy, %", title=f"Exported to {out}")
     for name, o in run(model, out, corpus, cut).items():
         table.add_row(name, f"{o['bytes']:,}", f"{100 * o['accuracy']:.2f}" if "accuracy" in o else "")
+    if web: table.add_row("index.html", f"{export_web(out, out/'index.html')['page']:,}, and the runtime's WebAssembly", "")
     console.print(table)
 
 # %% ../nbs/10_cli.ipynb #6bf9b1d9

@@ -49,6 +49,7 @@ class Prepared:
     known: Explanations      # the teacher's, of the training texts
     unseen: Examples         # some test texts, with the teacher's explanations
     unseen_known: Explanations # those explanations
+    unseen_texts: list[str]  # those texts
     texts: dict              # "train" and "test": datasets with `text` and `label`
 
 # %% ../nbs/09_experiment.ipynb #15034b13
@@ -82,7 +83,7 @@ def prepare(
     return Prepared(
         name=corpus_name(data), names=names, teacher=known_teacher, ids=ids, known=known, unseen_known=unseen,
         train=Examples(ids, few["label"], known, pad_id), test=Examples(test_ids, test["label"], pad_id=pad_id),
-        unseen=Examples(unseen_ids, test.select(sample)["label"], unseen, pad_id),
+        unseen=Examples(unseen_ids, test.select(sample)["label"], unseen, pad_id), unseen_texts=list(test.select(sample)["text"]),
         test_logits=corpus_logits(known_teacher, test_ids, progress), texts={"train": few, "test": test})
 
 def load_finetuned(
