@@ -20,7 +20,7 @@ from .data import InputError, atomic_path, cache_dir, length_batches, pad
 from .metrics import accuracy, n_bytes
 from .student import MLPStudent
 
-# %% ../nbs/09d_export.ipynb #868eae9e
+# %% ../nbs/09d_export.ipynb #ff62e2ca
 class Graph(nn.Module):
     "From token ids and mask [B, T] to logits [B, C], probabilities [B, C] and attributions [B, T, C]."
     def __init__(self,
@@ -29,7 +29,11 @@ class Graph(nn.Module):
         super().__init__()
         self.student = student
 
-    def forward(self, input_ids, attention_mask):
+    def forward(self,
+        input_ids: torch.Tensor,     # [B, T]
+        attention_mask: torch.Tensor # [B, T], 1 = token
+    ) -> tuple[torch.Tensor, ...]:   # see `OUTPUTS`
+        "Decision and explanation."
         logits, attributions = self.student.explain(input_ids, attention_mask)
         return logits, logits.softmax(-1), attributions
 
@@ -50,7 +54,7 @@ def write_onnx(
         torch.onnx.export(Graph(student).eval(), example, tmp, input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
                           dynamic_shapes=(sizes, sizes), dynamo=True, verbose=False, external_data=False)
 
-# %% ../nbs/09d_export.ipynb #ea2a4bd9
+# %% ../nbs/09d_export.ipynb #360fbd5e
 class Int8Embedding(nn.Module):
     "An embedding in 8 bits with a factor for each row."
     def __init__(self,
@@ -61,7 +65,11 @@ class Int8Embedding(nn.Module):
         self.register_buffer("rows", (weight / scale).round().to(torch.int8))
         self.register_buffer("scale", scale)
 
-    def forward(self, input_ids): return self.rows[input_ids].to(self.scale) * self.scale[input_ids]
+    def forward(self,
+        input_ids: torch.Tensor # [B, T]
+    ) -> torch.Tensor:          # [B, T, D]
+        "The rows of some tokens."
+        return self.rows[input_ids].to(self.scale) * self.scale[input_ids]
 
 @torch.no_grad()
 def in_int8(
