@@ -12,7 +12,7 @@ const ideograph = c => {
           [0xf900, 0xfaff], [0x2f800, 0x2fa1f]].some(([a, b]) => a <= p && p <= b)
 }
 
-// Words as [letters, start, end]: what the vocabulary sees, and where it stands in the text as typed.
+// Words: the letters that the vocabulary sees, and where the word starts and each letter ends in the text as typed.
 export function words(text) {
   const found = []
   let word = null, at = 0
@@ -25,30 +25,30 @@ export function words(text) {
     const plain = about.lowercase ? [...c.normalize("NFD")].filter(o => !/\p{Mn}/u.test(o)).join("").toLowerCase() : c
     if (plain === "") { // an accent belongs to the letter before it
       const last = word ?? found.at(-1)
-      if (last?.end === start) last.end = at
+      if (last?.ends.at(-1) === start) last.ends[last.ends.length - 1] = at
       continue
     }
     const alone = stop(c) || ideograph(c)
     if (alone) close()
-    word ??= { letters: [], start, end: at }
-    word.letters.push(...plain); word.end = at
+    word ??= { letters: [], ends: [], start }
+    for (const o of plain) { word.letters.push(o); word.ends.push(at) }
     if (alone) close()
   }
   close()
   return found
 }
 
-// Longest known piece first; a word that cannot be spelled is one unknown piece.
+// Longest known piece first, each with the letter it ends before; a word that cannot be spelled is one unknown piece.
 export function pieces(letters) {
-  if (letters.length > 100) return [about.unknown]
-  const ids = []
+  const unknown = [[about.unknown, letters.length]], found = []
+  if (letters.length > 100) return unknown
   for (let start = 0; start < letters.length;) {
     let end = letters.length, id
     while (end > start && (id = about.vocabulary[(start ? "##" : "") + letters.slice(start, end).join("")]) === undefined) end--
-    if (id === undefined) return [about.unknown]
-    ids.push(id); start = end
+    if (id === undefined) return unknown
+    found.push([id, end]); start = end
   }
-  return ids
+  return found
 }
 
 const ort = await import(local("runtime", "text/javascript"))
@@ -59,10 +59,15 @@ let line = Promise.resolve() // a session answers one after the other
 
 // Label, probabilities, and for each word its place and its pull toward every class.
 export async function answer(text) {
-  const found = words(text), ids = [about.first], owner = [-1]
-  found.forEach((o, i) => { for (const id of pieces(o.letters)) { ids.push(id); owner.push(i) } })
-  const cut = ids.length + 1 > about.max_length
-  ids.length = owner.length = Math.min(ids.length, about.max_length - 1)
+  const found = words(text), ids = [about.first], owner = [-1], room = about.max_length - 1
+  found.forEach((o, i) => {
+    for (const [id, end] of pieces(o.letters)) {
+      if (ids.length < room) o.end = o.ends[end - 1] // as far as it is read
+      ids.push(id); owner.push(i)
+    }
+  })
+  const cut = ids.length > room
+  ids.length = owner.length = Math.min(ids.length, room)
   ids.push(about.last); owner.push(-1)
   const tensor = values => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length])
   const asked = { input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)) }
