@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def test_wheel_works_elsewhere(tmp_path):
     source = copy_of_the_repository(tmp_path / "source")
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source)
     wheel, = tmp_path.glob("*.whl")
+    assert {"lightx/web/page.html", "lightx/web/page.js"} <= set(zipfile.ZipFile(wheel).namelist())
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)

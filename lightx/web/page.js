@@ -13,7 +13,7 @@ const ideograph = c => {
 }
 
 // Words: the letters that the vocabulary sees, and where the word starts and each letter ends in the text as typed.
-export function words(text) {
+function words(text) {
   const found = []
   let word = null, at = 0
   const close = () => { if (word && word.letters.length) found.push(word); word = null }
@@ -39,7 +39,7 @@ export function words(text) {
 }
 
 // Longest known piece first, each with the letter it ends before; a word that cannot be spelled is one unknown piece.
-export function pieces(letters) {
+function pieces(letters) {
   const unknown = [[about.unknown, letters.length]], found = []
   if (letters.length > 100) return unknown
   for (let start = 0; start < letters.length;) {
@@ -58,7 +58,7 @@ const session = await ort.InferenceSession.create(bytes("model"), { executionPro
 let line = Promise.resolve() // a session answers one after the other
 
 // Label, probabilities, and for each word its place and its pull toward every class.
-export async function answer(text) {
+async function answer(text) {
   const found = words(text), ids = [about.first], owner = [-1], room = about.max_length - 1
   found.forEach((o, i) => {
     for (const [id, end] of pieces(o.letters)) {
