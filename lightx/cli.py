@@ -331,7 +331,7 @@ def export(
     model: Annotated[str, typer.Argument(help="Folder of a classifier from lightx distill, or its name on the hub.")],
     out: Annotated[Path, option("Folder of the graphs; must not exist yet.")] = Path("exported"),
     data: Annotated[str | None, option("The corpus of the classifier, to measure each graph's accuracy on its test split.")] = None,
-    cut: Annotated[bool, option("Keep only the word pieces of the training texts, and single characters.", "--cut")] = False,
+    cut: Annotated[int, typer.Option(min=0, help="Keep only pieces that the training texts have so often, and single letters; 0: all.")] = 0,
     web: Annotated[bool, option("Write index.html too: the classifier in one page that needs no server.", "--web")] = False,
     text: TextColumn = "text",
     label: LabelColumn = "label",

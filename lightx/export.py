@@ -6,8 +6,9 @@
 __all__ = ['OUTPUTS', 'RUNTIME', 'Graph', 'write_onnx', 'Int8Embedding', 'in_int8', 'kept_pieces', 'cut_tokenizer',
            'cut_vocabulary', 'OnnxClassifier', 'labels_by_name', 'export', 'web_runtime', 'reader_of', 'export_web']
 
-# %% ../nbs/09d_export.ipynb #6545bf68
+# %% ../nbs/09d_export.ipynb #6077868d
 import base64, copy, json, logging, re, shutil, subprocess, tarfile, warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def in_int8(
     made.embedding = Int8Embedding(student.embedding.weight)
     return made.eval()
 
-# %% ../nbs/09d_export.ipynb #afad7637
+# %% ../nbs/09d_export.ipynb #9ce399e7
 def kept_pieces(
     tokenizer: Tokenizer, # with a WordPiece vocabulary
     seen: set[int]        # token ids
@@ -108,11 +109,12 @@ def cut_tokenizer(
 
 def cut_vocabulary(
     clf: Classifier,  # with an MLP
-    texts: list[str]  # that it was trained on
+    texts: list[str], # that it was trained on
+    least: int = 1    # how often a piece must stand in them
 ) -> Classifier:
     "The same classifier with the word pieces of its training texts and single characters."
-    seen = {i for o in clf.tokenizer.encode_batch_fast(texts) for i in o.ids}
-    kept = kept_pieces(clf.tokenizer, seen)
+    seen = Counter(i for o in clf.tokenizer.encode_batch_fast(texts) for i in o.ids)
+    kept = kept_pieces(clf.tokenizer, {i for i, n in seen.items() if n >= least})
     student = copy.deepcopy(clf.student)
     student.embedding = nn.Embedding.from_pretrained(clf.student.embedding.weight.detach()[kept])
     student.pad_id = kept.index(clf.student.pad_id) if clf.student.pad_id in kept else 0
@@ -152,7 +154,7 @@ class OnnxClassifier:
             found[rows], = self.run([encodings[i].ids for i in rows], ("probabilities",))
         return found
 
-# %% ../nbs/09d_export.ipynb #8d9f606c
+# %% ../nbs/09d_export.ipynb #a376d6fe
 def labels_by_name(
     test,            # `datasets.Dataset` with `text` and `label`
     names: list[str] # classes of a classifier
@@ -167,13 +169,13 @@ def export(
     model: str | Path,  # folder or hub name of a classifier
     out: str | Path,    # folder that is made
     corpus=None,        # `datasets.DatasetDict` that it was trained on, to measure accuracy and to cut the vocabulary
-    cut: bool = False   # keep only word pieces of the training texts, and single characters
+    cut: int = 0        # keep only word pieces that the training texts have so often, and single characters; 0 keeps all
 ) -> dict[str, dict]:   # for each graph: bytes, and accuracy where a corpus is given
     "Write a classifier as ONNX graphs."
     if Path(out).exists(): raise InputError(f"{out}: is there already: choose another folder, or remove it")
     if cut and corpus is None: raise InputError("to cut the vocabulary the training texts are needed: give --data")
     whole = Classifier.from_pretrained(model)
-    clf = cut_vocabulary(whole, corpus["train"]["text"]) if cut else whole
+    clf = cut_vocabulary(whole, corpus["train"]["text"], cut) if cut else whole
     with atomic_path(out) as tmp:
         tmp.mkdir()
         write_onnx(clf.student, tmp/"model.onnx")
