@@ -322,7 +322,7 @@ def coloured(
     for o, share in zip(answer.words, answer.shares()):
         red, green, blue = (31, 119, 180) if share >= 0 else (255, 127, 14)
         tint = [round(255 + abs(share) * 0.75 * (k - 255)) for k in (red, green, blue)]
-        style = f"black on rgb({tint[0]},{tint[1]},{tint[2]})" + " underline" * (share < 0) # seen without colours too
+        style = f"black on rgb({tint[0]},{tint[1]},{tint[2]})" + ("" if share >= 0 else " underline") # seen without colours too
         if abs(share) >= 0.05: shown.stylize(style, o.start, o.end)
     return Text.assemble((answer.label, "bold"), f" {answer.probabilities[answer.label]:.1%}  ", shown)
 

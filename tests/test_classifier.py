@@ -126,6 +126,17 @@ def test_predict_in_words(folder):
     assert shown.startswith(Classifier.from_pretrained(folder)("cup goal today").label) and "goal" in shown
 
 
+def test_on_a_terminal_words_are_coloured_and_what_speaks_against_is_underlined(folder):
+    from lightx.cli import coloured
+    answer = Classifier.from_pretrained(folder)("cup goal today bank oil")
+    shown = coloured(answer)
+    assert shown.plain.endswith(answer.text)
+    marked = {shown.plain[o.start:o.end]: str(o.style) for o in shown.spans if "on rgb" in str(o.style)}
+    assert {o.text for o, share in zip(answer.words, answer.shares()) if abs(share) >= 0.05} == set(marked)
+    assert {o.text: "underline" in marked[o.text] for o in answer.words if o.text in marked} == \
+        {o.text: share < 0 for o, share in zip(answer.words, answer.shares()) if o.text in marked}
+
+
 @pytest.mark.parametrize("options, message", [
     (["a text", "--model", "nowhere/at/all"], "no such folder"),
     (["--file", "nowhere.txt", "--model", "{folder}"], "nowhere.txt: no such file"),
