@@ -21,7 +21,7 @@ from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntry
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
-from .data import InputError, atomic_path, length_batches, pad
+from .data import InputError, atomic_path, check_new, length_batches, pad
 from .distill import explain_student, predict_student
 from .experiment import prepare
 from .methods import Task, UNTRAINED, find_method, train
@@ -94,9 +94,16 @@ def shares(self:Answer) -> np.ndarray: # [number of words], in [-1, 1]
     return self.weights / (np.abs(self.weights).max(initial=0) or 1)
 
 @patch
+def strongest(self:Answer,
+    most: int   # words at most
+) -> np.ndarray: # their numbers, the strongest first
+    "The words that pulled most, for or against."
+    return np.argsort(-np.abs(self.weights), kind="stable")[:most]
+
+@patch
 def __str__(self:Answer):
-    top = np.argsort(-np.abs(self.weights), kind="stable")[:5]
-    return f"{self.label} {self.probabilities[self.label]:.1%}: " + ", ".join(f"{self.words[i].text} {self.weights[i]:+.3f}" for i in top)
+    told = (f"{self.words[i].text} {self.weights[i]:+.3f}" for i in self.strongest(5))
+    return f"{self.label} {self.probabilities[self.label]:.1%}: " + ", ".join(told)
 
 @patch
 def _repr_html_(self:Answer):
@@ -115,7 +122,7 @@ def plot(self:Answer,
     ax=None         # axes to draw on
 ):                  # -> matplotlib axes
     "The words that pulled most, as bars."
-    top = np.argsort(-np.abs(self.weights), kind="stable")[:most][::-1]
+    top = self.strongest(most)[::-1]
     ax = ax or plt.subplots(figsize=(5, 0.3 * len(top) + 0.8))[1]
     names, weights = [f"{self.words[i].text} ({self.words[i].start})" for i in top], self.weights[top]
     ax.barh(names, weights, color=["C0" if o >= 0 else "C1" for o in weights])
@@ -302,7 +309,7 @@ def distill(
     **settings           # others of `lightx.experiment.prepare`
 ) -> Classifier:
     "Distil a teacher into a classifier, and save it."
-    if Path(out).exists(): raise InputError(f"{out}: is there already: choose another folder, or remove it")
+    check_new(out)
     if recipe in UNTRAINED: raise InputError(f"recipe {recipe!r} makes no student: take one that trains, such as lightx_matched")
     find_method(recipe)
     made = prepare(max_length=max_length, progress=progress, **settings)

@@ -318,11 +318,12 @@ def coloured(
     answer # from a classifier
 ) -> Text: # for `rich`
     "A text whose words are coloured by how they pulled."
+    from lightx.plots import tint
     shown = Text(answer.text)
     for o, share in zip(answer.words, answer.shares()):
-        red, green, blue = (31, 119, 180) if share >= 0 else (255, 127, 14)
-        tint = [round(255 + abs(share) * 0.75 * (k - 255)) for k in (red, green, blue)]
-        style = f"black on rgb({tint[0]},{tint[1]},{tint[2]})" + ("" if share >= 0 else " underline") # seen without colours too
+        full, opacity = tint(share)
+        red, green, blue = (round(255 + opacity * (k - 255)) for k in full) # a terminal has no see-through colours
+        style = f"black on rgb({red},{green},{blue})" + ("" if share >= 0 else " underline") # seen without colours too
         if abs(share) >= 0.05: shown.stylize(style, o.start, o.end)
     return Text.assemble((answer.label, "bold"), f" {answer.probabilities[answer.label]:.1%}  ", shown)
 

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from .classifier import Classifier
-from .data import InputError, atomic_path, cache_dir, length_batches, pad
+from .data import InputError, atomic_path, cache_dir, check_new, length_batches, pad
 from .metrics import accuracy, n_bytes
 from .student import MLPStudent
 
@@ -172,7 +172,7 @@ def export(
     cut: int = 0        # keep only word pieces that the training texts have so often, and single characters; 0 keeps all
 ) -> dict[str, dict]:   # for each graph: bytes, and accuracy where a corpus is given
     "Write a classifier as ONNX graphs."
-    if Path(out).exists(): raise InputError(f"{out}: is there already: choose another folder, or remove it")
+    check_new(out)
     if cut and corpus is None: raise InputError("to cut the vocabulary the training texts are needed: give --data")
     whole = Classifier.from_pretrained(model)
     clf = cut_vocabulary(whole, corpus["train"]["text"], cut) if cut else whole
