@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['OUTPUTS', 'RUNTIME', 'Graph', 'write_onnx', 'Int8Embedding', 'in_int8', 'kept_pieces', 'cut_tokenizer',
-           'cut_vocabulary', 'OnnxClassifier', 'labels_by_name', 'export', 'web_runtime', 'reader_of', 'export_web']
+           'cut_vocabulary', 'OnnxClassifier', 'labels_by_name', 'export', 'web_runtime', 'export_web']
 
-# %% ../nbs/09d_export.ipynb #6077868d
+# %% ../nbs/09d_export.ipynb #d2236bea
 import base64, copy, json, logging, re, shutil, subprocess, tarfile, warnings
 from collections import Counter
 from pathlib import Path
@@ -16,14 +16,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from .classifier import Classifier
-from .data import InputError, atomic_path, cache_dir, check_new, length_batches, pad
+from .classifier import Answering, Classifier
+from .data import InputError, atomic_path, cache_dir, check_new, pad
 from .metrics import accuracy, n_bytes
+from .reading import Reader
 from .student import MLPStudent
 
-# %% ../nbs/09d_export.ipynb #ff62e2ca
+# %% ../nbs/09d_export.ipynb #2fd3e69e
 class Graph(nn.Module):
-    "From token ids and mask [B, T] to logits [B, C], probabilities [B, C] and attributions [B, T, C]."
+    "From token ids and mask [B, T] to logits and probabilities [B, C], attributions [B, T, C], and the logits at the baseline [B, C]."
     def __init__(self,
         student: MLPStudent # trained
     ):
@@ -36,9 +37,9 @@ class Graph(nn.Module):
     ) -> tuple[torch.Tensor, ...]:   # see `OUTPUTS`
         "Decision and explanation."
         logits, attributions = self.student.explain(input_ids, attention_mask)
-        return logits, logits.softmax(-1), attributions
+        return logits, logits.softmax(-1), attributions, self.student.baseline_logits(input_ids, attention_mask)
 
-OUTPUTS = ("logits", "probabilities", "attributions")
+OUTPUTS = ("logits", "probabilities", "attributions", "baseline")
 
 @torch.no_grad()
 def write_onnx(
@@ -55,7 +56,7 @@ def write_onnx(
         torch.onnx.export(Graph(student).eval(), example, tmp, input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
                           dynamic_shapes=(sizes, sizes), dynamo=True, verbose=False, external_data=False)
 
-# %% ../nbs/09d_export.ipynb #360fbd5e
+# %% ../nbs/09d_export.ipynb #ddba8264
 class Int8Embedding(nn.Module):
     "An embedding in 8 bits with a factor for each row."
     def __init__(self,
@@ -65,6 +66,11 @@ class Int8Embedding(nn.Module):
         scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
         self.register_buffer("rows", (weight / scale).round().to(torch.int8))
         self.register_buffer("scale", scale)
+
+    @property
+    def weight(self) -> torch.Tensor: # [V, D]
+        "All rows in floating point."
+        return self.rows * self.scale
 
     def forward(self,
         input_ids: torch.Tensor # [B, T]
@@ -120,8 +126,8 @@ def cut_vocabulary(
     student.pad_id = kept.index(clf.student.pad_id) if clf.student.pad_id in kept else 0
     return Classifier(student, cut_tokenizer(clf.tokenizer, kept), clf.names, clf.max_length, clf.facts, clf.examples)
 
-# %% ../nbs/09d_export.ipynb #6dc1a749
-class OnnxClassifier:
+# %% ../nbs/09d_export.ipynb #c84a82d7
+class OnnxClassifier(Answering):
     "An exported classifier in onnxruntime, on one thread."
     def __init__(self,
         folder: str | Path,      # from `export`
@@ -129,32 +135,33 @@ class OnnxClassifier:
     ):
         try: import onnxruntime
         except ImportError: raise InputError("onnxruntime is not installed: pip install 'lightx[export]'") from None
-        options = onnxruntime.SessionOptions()
+        options, self.needed = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.needed.only_execute_path_to_fetches = True # or a decision would pay for its reasons
         self.session = onnxruntime.InferenceSession(Path(folder)/file, options, providers=["CPUExecutionProvider"])
-        self.tokenizer = Tokenizer.from_file(str(Path(folder)/"tokenizer.json"))
         about = json.loads((Path(folder)/"classifier.json").read_text())
         self.names, self.pad_id = about["names"], about["pad_id"]
+        self.reader = Reader(Tokenizer.from_file(str(Path(folder)/"tokenizer.json")), about["max_length"])
 
-    def run(self,
-        ids: list[list[int]],           # of B texts
-        outputs: tuple[str, ...] = OUTPUTS # which
-    ) -> list[np.ndarray]:              # each of them
+    def _run(self, outputs, input_ids, attention_mask):
         "One pass."
-        ids, mask = pad(ids, self.pad_id)
-        return self.session.run(list(outputs), {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+        return self.session.run(list(outputs), {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}, self.needed)
 
-    def predict(self,
-        texts: list[str] # N texts
-    ) -> np.ndarray:     # probabilities [N, C]
-        "Decisions without reasons."
-        encodings = self.tokenizer.encode_batch_fast(list(texts))
-        found = np.empty((len(encodings), len(self.names)), np.float32)
-        for rows in length_batches([len(o) for o in encodings]):
-            found[rows], = self.run([encodings[i].ids for i in rows], ("probabilities",))
-        return found
+    def decide(self,
+        input_ids: torch.Tensor,     # [B, T]
+        attention_mask: torch.Tensor # [B, T], 1 = token
+    ) -> np.ndarray:                 # probabilities [B, C]
+        "A pass without reasons."
+        return self._run(["probabilities"], input_ids, attention_mask)[0]
 
-# %% ../nbs/09d_export.ipynb #a376d6fe
+    def reason(self,
+        input_ids: torch.Tensor,     # [B, T]
+        attention_mask: torch.Tensor # [B, T], 1 = token
+    ) -> list[np.ndarray]:           # see `OUTPUTS`
+        "A pass with reasons."
+        return self._run(OUTPUTS, input_ids, attention_mask)
+
+# %% ../nbs/09d_export.ipynb #07520053
 def labels_by_name(
     test,            # `datasets.Dataset` with `text` and `label`
     names: list[str] # classes of a classifier
@@ -191,7 +198,7 @@ def export(
         for o in ("model.onnx", "model.int8.onnx"): found[o]["accuracy"] = accuracy(OnnxClassifier(out, o).predict(texts), labels)
     return found
 
-# %% ../nbs/09d_export.ipynb #fc8ef730
+# %% ../nbs/09d_export.ipynb #b40949c3
 RUNTIME = "onnxruntime-web@1.22.0"
 
 def web_runtime() -> Path: # folder of its files, in the cache
@@ -208,18 +215,6 @@ def web_runtime() -> Path: # folder of its files, in the cache
         shutil.rmtree(tmp/"package"); next(tmp.glob("*.tgz")).unlink()
     return folder
 
-def reader_of(
-    tokenizer: Tokenizer # with BERT's rules
-) -> dict:               # what the page's tokenizer needs
-    "The vocabulary and the rules of a tokenizer, for the page."
-    told = json.loads(tokenizer.to_str())
-    kinds = [(told[o] or {}).get("type") for o in ("normalizer", "pre_tokenizer", "model")]
-    if kinds != ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
-        raise InputError(f"the page reads as BERT does, this tokenizer is {', '.join(map(str, kinds))}: use the graph from another program")
-    ids = tokenizer.encode("").ids
-    return dict(vocabulary=told["model"]["vocab"], unknown=tokenizer.token_to_id(told["model"]["unk_token"]), first=ids[0], last=ids[-1],
-                lowercase=told["normalizer"]["lowercase"])
-
 def export_web(
     folder: str | Path,  # from `export`
     out: str | Path      # ends in .html
@@ -228,7 +223,10 @@ def export_web(
     def coded(o): return base64.b64encode(Path(o).read_bytes()).decode()
     shipped, runtime, here = OnnxClassifier(folder), web_runtime(), Path(__file__).parent/"web"
     about = json.loads((Path(folder)/"classifier.json").read_text())
-    kept = dict(names=about["names"], max_length=about["max_length"], examples=about["examples"]) | reader_of(shipped.tokenizer)
+    if (rules := shipped.reader.rules) is None: raise InputError("the page reads as BERT does, this tokenizer otherwise: use the graph elsewhere")
+    told = json.loads(shipped.tokenizer.to_str())["model"]
+    kept = rules | dict(names=shipped.names, max_length=shipped.max_length, examples=about["examples"],
+                        vocabulary=told["vocab"], unknown=told["vocab"][told["unk_token"]])
     parts = dict(about=json.dumps(kept).replace("<", "\\u003c"), model=coded(Path(folder)/"model.int8.onnx"), script=(here/"page.js").read_text(),
                  runtime=coded(runtime/"ort.wasm.min.mjs"), loader=coded(runtime/"ort-wasm-simd-threaded.mjs"),
                  wasm=coded(runtime/"ort-wasm-simd-threaded.wasm"))

@@ -52,18 +52,35 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
 
 # %% ../nbs/04_student.ipynb #16db09c1
 @patch
-def _pool(self:MLPStudent, input_ids, attention_mask, strength=None):
+def _weights(self:MLPStudent, attention_mask):
+    "The share of each token in the mean [B, T]."
+    mask = attention_mask.to(self.hidden.weight)
+    return mask / (self.pool_width or mask.sum(1, keepdim=True))
+
+@patch
+def _start(self:MLPStudent, weights):
+    "The embedding of the baseline [D], None for zero, and its mean over the tokens [B, D]."
+    if self.baseline == "zero": return None, weights.new_zeros(weights.shape[0], self.hidden.in_features)
+    b = self.embedding(torch.tensor(self.pad_id, device=weights.device))
+    return b, weights.sum(1, keepdim=True) * b
+
+@patch
+def _pool(self:MLPStudent, input_ids, attention_mask):
     "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
-    mask = attention_mask[..., None].to(self.hidden.weight)
-    weights = mask / (self.pool_width or mask.sum(1, keepdim=True))
+    weights = self._weights(attention_mask)
+    b, x0 = self._start(weights)
     e = self.embedding(input_ids)
-    if strength is not None: e = e * strength[..., None]
-    if self.baseline == "pad":
-        b = self.embedding(torch.tensor(self.pad_id, device=input_ids.device))
-        e, x0 = e - b, weights.sum(1) * b
-    else: x0 = torch.zeros_like(e[:, 0])
-    x = x0 + (weights.mT @ e)[:, 0]
-    return weights, e, self.hidden(x), self.hidden(x0)
+    if b is not None: e = e - b
+    x = x0 + (weights[:, None] @ e)[:, 0]
+    return weights[..., None], e, self.hidden(x), self.hidden(x0)
+
+@patch
+def _mean(self:MLPStudent, input_ids, weights):
+    "The weighted sum of embeddings [B, D]."
+    watched = self.embedding._forward_hooks or self.embedding._forward_pre_hooks # by captum, for one
+    if watched or torch.is_grad_enabled(): return (weights[:, None] @ self.embedding(input_ids))[:, 0]
+    # Nobody wants single embeddings: rows are summed as they are read, without a copy of each.
+    return F.embedding_bag(input_ids, self.embedding.weight, per_sample_weights=weights, mode="sum")
 
 @patch
 def _head(self:MLPStudent, p, keep):
@@ -77,7 +94,9 @@ def forward(self:MLPStudent,
     strength: torch.Tensor | None = None  # [B, T], factor of each token's embedding
 ) -> torch.Tensor:                        # logits [B, C]
     "Logits of a batch."
-    p = self._pool(input_ids, attention_mask, strength)[2]
+    weights = self._weights(attention_mask)
+    if strength is not None: weights = weights * strength
+    p = self.hidden(self._mean(input_ids, weights))
     return self._head(p, self.dropout(torch.ones_like(p)))
 
 @patch
@@ -86,7 +105,7 @@ def baseline_logits(self:MLPStudent,
     attention_mask: torch.Tensor # [B, T], 1 = token
 ) -> torch.Tensor:               # logits [B, C] of the baseline of each text
     "Logits where every token is the baseline, without dropout: where the explanation starts from."
-    p0 = self._pool(input_ids, attention_mask)[3]
+    p0 = self.hidden(self._start(self._weights(attention_mask))[1])
     return self._head(p0, torch.ones_like(p0))
 
 # %% ../nbs/04_student.ipynb #69db6206

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from lightx.attribution import apply_target
 from lightx.classifier import KINDS, Classifier
 from lightx.data import InputError, pad
-from lightx.export import OUTPUTS, OnnxClassifier, cut_vocabulary, in_int8, write_onnx
+from lightx.export import OnnxClassifier, cut_vocabulary, in_int8, write_onnx
 from lightx.student import new_student
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz&;#0123456789"]
@@ -169,17 +169,17 @@ def test_the_graph_says_what_the_student_says(target, baseline, tmp_path):
     clf = make_classifier(target=target)
     clf.student.baseline = baseline
     clf.save_pretrained(tmp_path)
-    (tmp_path / "classifier.json").write_text(json.dumps(dict(names=clf.names, pad_id=0)))
+    (tmp_path / "classifier.json").write_text(json.dumps(dict(names=clf.names, pad_id=0, max_length=24)))
     for student, file in ((clf.student, "model.onnx"), (in_int8(clf.student), "model.int8.onnx")):
         write_onnx(student, tmp_path / file)
         for texts in (["one goal"], ["a", "some more words & signs", "", "ü"]):
-            ids = [o.ids for o in clf.tokenizer.encode_batch(texts)]
+            batch, shipped = pad([o.ids for o in clf.tokenizer.encode_batch(texts)]), OnnxClassifier(tmp_path, file)
             with torch.no_grad():
-                logits, values = student.explain(*pad(ids))
-            found = dict(zip(OUTPUTS, OnnxClassifier(tmp_path, file).run(ids)))
-            np.testing.assert_allclose(found["logits"], logits.numpy(), atol=1e-5)
-            np.testing.assert_allclose(found["probabilities"], logits.softmax(-1).numpy(), atol=1e-5)
-            np.testing.assert_allclose(found["attributions"], values.numpy(), atol=1e-5)
+                (logits, values), start = student.explain(*batch), student.baseline_logits(*batch)
+            for got, want in zip(shipped.reason(*batch), (logits, logits.softmax(-1), values, start), strict=True):
+                np.testing.assert_allclose(got, want.numpy(), atol=1e-5)
+            np.testing.assert_allclose(shipped.decide(*batch), logits.softmax(-1).numpy(), atol=1e-5)
+            np.testing.assert_allclose(student(*batch).detach().numpy(), logits.numpy(), atol=1e-5)
 
 
 @given(st.lists(st.text("abc &é", max_size=12), min_size=1, max_size=5), st.text("abcdefg 12", max_size=20))
