@@ -30,6 +30,7 @@ setup(
         "ray": cfg["ray_requirements"].split(),
         "export": cfg["export_requirements"].split(),
         "serve": cfg["serve_requirements"].split(),
+        "bench": cfg["bench_requirements"].split(),
         "dev": " ".join(cfg[f"{o}_requirements"] for o in ("dev", "demo", "ray", "export", "serve")).split(),
     },
     entry_points={"console_scripts": cfg["console_scripts"].split()},

@@ -342,7 +342,7 @@ def export(
     "Write a classifier as ONNX graphs that decide and explain, in 32 and in 8 bits."
     from lightx.data import load_corpus
     from lightx.export import export as run, export_web
-    corpus = load_corpus(data, text, label, label_names.split(",") if label_names else None) if data else None
+    corpus = load_corpus(data, text, label, label_names) if data else None
     table = Table("graph", "bytes", "accuracy, %", title=f"Exported to {out}")
     for name, o in run(model, out, corpus, cut).items():
         table.add_row(name, f"{o['bytes']:,}", f"{100 * o['accuracy']:.2f}" if "accuracy" in o else "")

@@ -125,8 +125,7 @@ def shared_teacher(
     n_per_class: int # texts a class that it is fine-tuned on; 0 takes all
 ) -> str:            # its folder
     "The teacher of a comparison."
-    names = chosen["label_names"].split(",") if chosen["label_names"] else None
-    corpus = load_corpus(chosen["data"], chosen["text"], chosen["label"], names)
+    corpus = load_corpus(chosen["data"], chosen["text"], chosen["label"], chosen["label_names"])
     few = balanced(corpus["train"], n_per_class, chosen["data_seed"])
     return load_finetuned(chosen["teacher"], few, chosen["max_length"], chosen["teacher_epochs"], chosen["teacher_lr"]).model.name_or_path
 

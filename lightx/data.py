@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['log', 'KNOWN_LABELS', 'InputError', 'cache_dir', 'content_key', 'check_new', 'atomic_path', 'read_table',
            'label_names', 'encode_labels', 'to_corpus', 'read_files', 'package_folder', 'read_bbc', 'read_hub',
-           'load_corpus', 'corpus_name', 'load_texts', 'fingerprint', 'balanced', 'tokenize', 'length_batches', 'pad']
+           'load_corpus', 'corpus_name', 'load_texts', 'fingerprint', 'balanced', 'tokenize', 'length_batches',
+           'pad_arrays', 'pad']
 
 # %% ../nbs/00_data.ipynb #34321bbc
 import hashlib, importlib.util, json, logging, os, shutil
@@ -194,14 +195,14 @@ def load_corpus(
     source: str,                    # "bbc_news", a file, a folder, or a name on the hub
     text: str = "text",             # column of texts
     label: str = "label",           # column of labels
-    names: list[str] | None = None  # names of the classes, if labels are numbers
+    names: str = ""                 # of the classes, separated by commas, if labels are numbers
 ):                                  # -> datasets.DatasetDict
     "The corpus that `source` names, with a train and a test split."
     if source == "bbc_news": return read_bbc()
     path = Path(source).expanduser()
     if path.exists() or path.suffix in (".csv", ".parquet") or source.startswith((".", "/", "~")):
         if not path.exists(): raise InputError(f"{source}: no such file or folder")
-        return read_files(path, text, label, names)
+        return read_files(path, text, label, names.split(",") if names else None)
     return read_hub(source, text, label)
 
 def corpus_name(source: str) -> str: # for results and folders
@@ -272,14 +273,22 @@ def length_batches(
     return batches if lengths else []
 
 # %% ../nbs/00_data.ipynb #57d71e79
-def pad(
+def pad_arrays(
     ids: list[list[int]],       # B lists of token ids
     pad_id: int = 0,            # id that fills up
     width: int | None = None    # T; default: the longest of them
+) -> tuple[np.ndarray, np.ndarray]: # input_ids [B, T] (int64), attention_mask [B, T] (int64, 1 = token)
+    "A batch, padded on the right."
+    if len(ids) == 1 and width is None: return np.array(ids, np.int64), np.ones((1, len(ids[0])), np.int64)
+    lengths = np.array([len(o) for o in ids])
+    mask = np.arange(width or lengths.max()) < lengths[:, None]
+    rows = np.full(mask.shape, pad_id, np.int64)
+    rows[mask] = np.concatenate(ids)
+    return rows, mask.astype(np.int64)
+
+def pad(
+    *args, # of `pad_arrays`
+    **kwargs
 ) -> tuple[torch.Tensor, torch.Tensor]: # input_ids [B, T] (long), attention_mask [B, T] (long, 1 = token)
     "A batch as tensors, padded on the right."
-    lengths = torch.tensor([len(o) for o in ids])
-    width = width or int(lengths.max())
-    rows, mask = torch.full((len(ids), width), pad_id, dtype=torch.long), torch.arange(width) < lengths[:, None]
-    rows[mask] = torch.from_numpy(np.concatenate(ids).astype(np.int64))
-    return rows, mask.long()
+    return tuple(map(torch.from_numpy, pad_arrays(*args, **kwargs)))

@@ -71,7 +71,7 @@ def prepare(
     progress: bool = True       # show bars
 ) -> Prepared:
     "A corpus, its teacher and the teacher's explanations."
-    corpus = load_corpus(data, text, label, label_names.split(",") if label_names else None)
+    corpus = load_corpus(data, text, label, label_names)
     few, test = balanced(corpus["train"], n_per_class, data_seed), corpus["test"]
     names = few.features["label"].names
     known_teacher = load_finetuned(teacher, few, max_length, teacher_epochs, teacher_lr, progress)

@@ -56,27 +56,27 @@ def write_onnx(
         torch.onnx.export(Graph(student).eval(), example, tmp, input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
                           dynamic_shapes=(sizes, sizes), dynamo=True, verbose=False, external_data=False)
 
-# %% ../nbs/09d_export.ipynb #ddba8264
+# %% ../nbs/09d_export.ipynb #12bb80be
 class Int8Embedding(nn.Module):
     "An embedding in 8 bits with a factor for each row."
     def __init__(self,
         weight: torch.Tensor # [V, D]
     ):
         super().__init__()
-        scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
-        self.register_buffer("rows", (weight / scale).round().to(torch.int8))
+        scale = (weight.abs().amax(1, keepdim=True) / 127).clamp_min(2**-14).half() # the smallest normal number of 16 bits
+        self.register_buffer("rows", (weight / scale).round().clamp(-127, 127).to(torch.int8))
         self.register_buffer("scale", scale)
 
     @property
     def weight(self) -> torch.Tensor: # [V, D]
         "All rows in floating point."
-        return self.rows * self.scale
+        return self.rows.float() * self.scale.float()
 
     def forward(self,
         input_ids: torch.Tensor # [B, T]
     ) -> torch.Tensor:          # [B, T, D]
         "The rows of some tokens."
-        return self.rows[input_ids].to(self.scale) * self.scale[input_ids]
+        return self.rows[input_ids].float() * self.scale[input_ids].float()
 
 @torch.no_grad()
 def in_int8(
@@ -126,7 +126,7 @@ def cut_vocabulary(
     student.pad_id = kept.index(clf.student.pad_id) if clf.student.pad_id in kept else 0
     return Classifier(student, cut_tokenizer(clf.tokenizer, kept), clf.names, clf.max_length, clf.facts, clf.examples)
 
-# %% ../nbs/09d_export.ipynb #c84a82d7
+# %% ../nbs/09d_export.ipynb #5956dc57
 class OnnxClassifier(Answering):
     "An exported classifier in onnxruntime, on one thread."
     def __init__(self,
@@ -144,20 +144,20 @@ class OnnxClassifier(Answering):
         self.reader = Reader(Tokenizer.from_file(str(Path(folder)/"tokenizer.json")), about["max_length"])
 
     def _run(self, outputs, input_ids, attention_mask):
-        "One pass."
-        return self.session.run(list(outputs), {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}, self.needed)
+        "What the graph says."
+        return self.session.run(outputs, {"input_ids": input_ids, "attention_mask": attention_mask}, self.needed)
 
     def decide(self,
-        input_ids: torch.Tensor,     # [B, T]
-        attention_mask: torch.Tensor # [B, T], 1 = token
-    ) -> np.ndarray:                 # probabilities [B, C]
+        input_ids: np.ndarray,     # [B, T]
+        attention_mask: np.ndarray # [B, T], 1 = token
+    ) -> np.ndarray:               # probabilities [B, C]
         "A pass without reasons."
         return self._run(["probabilities"], input_ids, attention_mask)[0]
 
     def reason(self,
-        input_ids: torch.Tensor,     # [B, T]
-        attention_mask: torch.Tensor # [B, T], 1 = token
-    ) -> list[np.ndarray]:           # see `OUTPUTS`
+        input_ids: np.ndarray,     # [B, T]
+        attention_mask: np.ndarray # [B, T], 1 = token
+    ) -> list[np.ndarray]:         # see `OUTPUTS`
         "A pass with reasons."
         return self._run(OUTPUTS, input_ids, attention_mask)
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LIMITS', 'Limits', 'Word', 'Reply', 'Replies', 'Problem', 'Batcher', 'replies', 'BodyLimit', 'in_a_line', 'make_app']
 
-# %% ../nbs/09e_serve.ipynb #2cf0b085
-import asyncio
+# %% ../nbs/09e_serve.ipynb #09db59b3
+import asyncio, gc
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, NamedTuple
@@ -107,7 +107,7 @@ def replies(
             found.append(dict(label=max(chances, key=chances.get), probabilities=chances))
     return found
 
-# %% ../nbs/09e_serve.ipynb #4b3f3054
+# %% ../nbs/09e_serve.ipynb #60ab51b5
 class BodyLimit:
     "Refuses requests with more bytes than allowed."
     def __init__(self,
@@ -154,6 +154,10 @@ def make_app(
     @asynccontextmanager
     async def alive(app):
         worker = asyncio.create_task(batcher.run())
+        await batcher.ask([("warm", True), ("up", False)])
+        # What is loaded stays: the collector would stop the server to look through it again and again.
+        gc.collect()
+        gc.freeze()
         yield
         worker.cancel()
 

@@ -59,20 +59,19 @@ def _weights(self:MLPStudent, attention_mask):
 
 @patch
 def _start(self:MLPStudent, weights):
-    "The embedding of the baseline [D], None for zero, and its mean over the tokens [B, D]."
-    if self.baseline == "zero": return None, weights.new_zeros(weights.shape[0], self.hidden.in_features)
+    "The embedding of the baseline, and the pre-activations there [B, H]."
+    if self.baseline == "zero": return 0, self.hidden.bias.expand(weights.shape[0], -1)
     b = self.embedding(torch.tensor(self.pad_id, device=weights.device))
-    return b, weights.sum(1, keepdim=True) * b
+    return b, self.hidden(weights.sum(1, keepdim=True) * b)
 
 @patch
 def _pool(self:MLPStudent, input_ids, attention_mask):
     "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
     weights = self._weights(attention_mask)
-    b, x0 = self._start(weights)
+    b, p0 = self._start(weights)
     e = self.embedding(input_ids)
-    if b is not None: e = e - b
-    x = x0 + (weights[:, None] @ e)[:, 0]
-    return weights[..., None], e, self.hidden(x), self.hidden(x0)
+    p = self.hidden((weights[:, None] @ e)[:, 0])
+    return weights[..., None], e - b if self.baseline == "pad" else e, p, p0
 
 @patch
 def _mean(self:MLPStudent, input_ids, weights):
@@ -105,7 +104,7 @@ def baseline_logits(self:MLPStudent,
     attention_mask: torch.Tensor # [B, T], 1 = token
 ) -> torch.Tensor:               # logits [B, C] of the baseline of each text
     "Logits where every token is the baseline, without dropout: where the explanation starts from."
-    p0 = self.hidden(self._start(self._weights(attention_mask))[1])
+    p0 = self._start(self._weights(attention_mask))[1]
     return self._head(p0, torch.ones_like(p0))
 
 # %% ../nbs/04_student.ipynb #69db6206

@@ -176,9 +176,10 @@ def test_the_graph_says_what_the_student_says(target, baseline, tmp_path):
             batch, shipped = pad([o.ids for o in clf.tokenizer.encode_batch(texts)]), OnnxClassifier(tmp_path, file)
             with torch.no_grad():
                 (logits, values), start = student.explain(*batch), student.baseline_logits(*batch)
-            for got, want in zip(shipped.reason(*batch), (logits, logits.softmax(-1), values, start), strict=True):
+            arrays = [o.numpy() for o in batch]
+            for got, want in zip(shipped.reason(*arrays), (logits, logits.softmax(-1), values, start), strict=True):
                 np.testing.assert_allclose(got, want.numpy(), atol=1e-5)
-            np.testing.assert_allclose(shipped.decide(*batch), logits.softmax(-1).numpy(), atol=1e-5)
+            np.testing.assert_allclose(shipped.decide(*arrays), logits.softmax(-1).numpy(), atol=1e-5)
             np.testing.assert_allclose(student(*batch).detach().numpy(), logits.numpy(), atol=1e-5)
 
 

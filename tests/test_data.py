@@ -23,7 +23,7 @@ def test_parquet_and_csv_are_the_same(corpus_folder, tmp_path):
 def test_numbers_keep_their_order_and_get_names(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"word {i},{i % 4}\n" for i in range(40)))
     plain = load_corpus(str(tmp_path))
-    named = load_corpus(str(tmp_path), names=["World", "Sports", "Business", "Sci/Tech"])
+    named = load_corpus(str(tmp_path), names="World,Sports,Business,Sci/Tech")
     assert plain["train"].features["label"].names == ["0", "1", "2", "3"]
     assert named["train"].features["label"].names[3] == "Sci/Tech" and named["train"]["label"] == plain["train"]["label"]
     assert len(plain["test"]) == 8 and np.bincount(plain["test"]["label"]).tolist() == [2, 2, 2, 2]

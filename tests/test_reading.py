@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 import lightx.reading
-from lightx.reading import Reader, from_encoding
+from lightx.reading import FEW, Reader, from_encoding
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "##a", "##b", "##c", "ab", "abc", "##abc", "abcabcab", "abcabcabc", "1", "##1", ".", "'",
           "[", "]", "cls", "é", "A", "##A", "油"]
@@ -28,13 +28,18 @@ READERS = {(lowercase, n): Reader(bert(lowercase), n, slots=4) for lowercase in 
 @given(TEXTS, st.sampled_from(list(READERS)))
 def test_reads_what_the_tokenizer_reads(texts, which):
     read = READERS[which]
-    for text, reading in zip(texts, read(texts), strict=True):
-        for got, want in zip(reading, from_encoding(read.tokenizer.encode(text), text)): np.testing.assert_array_equal(got, want)
+    for text, reading in zip(texts * FEW, read(texts * FEW), strict=True):
+        known = from_encoding(read.tokenizer.encode(text), text)
+        for together, alone, want in zip(reading, read([text])[0], known):
+            np.testing.assert_array_equal(together, want)
+            np.testing.assert_array_equal(alone, want)
+        for ids in (*read.ids([text]), *read.ids([text] * FEW)): np.testing.assert_array_equal(ids, known.ids)
 
 def test_most_texts_take_the_short_way(monkeypatch):
     read = Reader(bert())
     monkeypatch.setattr(lightx.reading, "from_encoding", lambda *_: pytest.fail("went to the tokenizer"))
-    assert len(read(["abc, ab' 1", "", "A\n\tb"])) == 3
+    monkeypatch.setattr(read, "tokenizer", None)
+    for times in (1, FEW): assert len(read(["abc, ab' 1", "", "A\n\tb"] * times)) == len(read.ids(["", "c."] * times)) + times
 
 @pytest.mark.parametrize("change", [lambda o: setattr(o, "normalizer", normalizers.BertNormalizer(clean_text=False)),
                                     lambda o: setattr(o, "pre_tokenizer", pre_tokenizers.Whitespace()),
@@ -44,10 +49,11 @@ def test_other_rules_are_left_to_the_tokenizer(change):
     change(made)
     read = Reader(made)
     assert read.rules is None
-    assert read(["ab\x00. c"])[0].ids.tolist() == made.encode("ab\x00. c").ids
+    assert read(["ab\x00. c"] * FEW)[0].ids.tolist() == made.encode("ab\x00. c").ids
 
 def test_the_memory_stays_small(monkeypatch):
     monkeypatch.setattr(lightx.reading, "MOST_WORDS", 50)
     read = Reader(bert())
-    for i in range(300): assert read([f"a{i}"])[0].ids.tolist() == read.tokenizer.encode(f"a{i}").ids
-    assert len(read.memory.known) <= 51 and len(read.memory.ids) <= 51 * 5
+    for i in range(300):
+        for times in (1, FEW): assert read([f"a{i}"] * times)[0].ids.tolist() == read.tokenizer.encode(f"a{i}").ids
+    assert len(read.memory.known) <= 51 and len(read.memory.ids) <= 51 * 5 and len(read.pieces) <= 50
