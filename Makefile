@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The environment's own folder comes first, so that notebooks and subprocesses find its commands.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lab notebooks readme clean
+.PHONY: demo test lab notebooks readme page docs clean
 demo: .venv/demo            ## fine-tune, explain, sweep alpha and report on embedded data
 	lightx sweep --jobs 2 --out runs/demo
 
@@ -28,6 +28,17 @@ readme:
 	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb \
 	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=notebookonly \
 	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|[0-9]+[a-z]?_)#](nbs/\1#g' > README.md
+
+# The page is part of the docs, and too large to keep with them.
+DATA ?= bbc_news
+page: .venv/dev nbs/try.html ## a classifier that explains itself in the browser
+nbs/try.html:
+	lightx distill --data $(DATA) --n-per-class 64 --out runs/page/model
+	lightx export runs/page/model --data $(DATA) --cut 1 --web --out runs/page/exported
+	mv runs/page/exported/index.html $@
+
+docs: page                  ## the site, with Quarto
+	nbdev_docs
 
 clean:                      ## forget the environment, builds and runs
 	rm -rf .venv build dist *.egg-info _proc _docs runs/*

@@ -42,7 +42,7 @@ def by_word(
     first, last = reading.first[0], reading.first[-1]
     return np.add.reduceat(values[:last], reading.first[:-1]), sum(values[:first], np.zeros(values.shape[1])) + sum(values[last:len(reading.ids)])
 
-# %% ../nbs/09c_classifier.ipynb #3946d716
+# %% ../nbs/09c_classifier.ipynb #acbcf87b
 @dataclass(slots=True)
 class Word:
     "A word of a text, and how it pulled."
@@ -51,7 +51,7 @@ class Word:
     end: int                 # the one after its last
     attributions: np.ndarray # toward each class [C]
 
-@dataclass
+@dataclass(repr=False)
 class Answer:
     "What a classifier says of a text, and why."
     text: str                 # as typed
@@ -91,7 +91,7 @@ def to_dict(self:Answer) -> dict:
     return dict(label=self.label, probabilities=self.probabilities, words=words, rest=named(self.rest), logits=named(self.logits),
                 baseline=named(self.baseline), cut=self.cut)
 
-# %% ../nbs/09c_classifier.ipynb #e69ed6d1
+# %% ../nbs/09c_classifier.ipynb #9c15818f
 @patch
 def shares(self:Answer) -> np.ndarray: # [number of words], in [-1, 1]
     "How each word pulled, relative to the strongest."
@@ -105,7 +105,7 @@ def strongest(self:Answer,
     return np.argsort(-np.abs(self.weights), kind="stable")[:most]
 
 @patch
-def __str__(self:Answer):
+def __repr__(self:Answer):
     told = (f"{self.words[i].text} {self.weights[i]:+.3f}" for i in self.strongest(5))
     return f"{self.label} {self.probabilities[self.label]:.1%}: " + ", ".join(told)
 

@@ -16,7 +16,7 @@ import numpy as np
 from fastcore.basics import patch
 from tokenizers import Tokenizer
 
-# %% ../nbs/00b_reading.ipynb #52b454f7
+# %% ../nbs/00b_reading.ipynb #359ec06e
 class Reading(NamedTuple):
     "A text as a student reads it: special tokens, W words, special tokens."
     ids: np.ndarray    # token ids [T]
@@ -41,14 +41,14 @@ def from_encoding(
     return Reading(*map(as_array, (encoding.ids, [*first, after], starts, ends)), bool(encoding.overflowing))
 
 def as_array(
-    numbers: list[int]
+    numbers: list[int] # N of them
 ) -> np.ndarray: # the same, in half the time of `np.array`
     "An array of whole numbers."
     return np.fromiter(numbers, np.int64, len(numbers))
 
-# %% ../nbs/00b_reading.ipynb #ad9134e1
+# %% ../nbs/00b_reading.ipynb #1de014ff
 def bert_rules(
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer # fast: a `tokenizers.Tokenizer`
 ) -> dict | None: # `lowercase`, and the ids of the tokens `first` and `last`; None: it reads by other rules
     "What sets one tokenizer with BERT's rules apart from another."
     told = json.loads(tokenizer.to_str())
@@ -107,7 +107,7 @@ def as_numbers(
     high[long] = eight[starts[long] + 8] & FIRST_BYTES[np.minimum(sizes[long] - 8, 8)]
     return low, high
 
-# %% ../nbs/00b_reading.ipynb #012f22a4
+# %% ../nbs/00b_reading.ipynb #128ca0d5
 class WordMemory:
     "Words and their pieces."
     def __init__(self,
@@ -124,7 +124,7 @@ class WordMemory:
         self.first, self.count = np.zeros(1, np.int64), np.zeros(1, np.int64) # of each word in them; word 0 is none
 
     def learn(self,
-        words: list[str]
+        words: list[str] # lowered, if the tokenizer lowers
     ) -> list[int]: # their numbers
         "Remember the pieces of words."
         new = [o for o in dict.fromkeys(words) if o not in self.known]
@@ -168,14 +168,14 @@ def runs(
     places = end_to_end(counts)
     return np.arange(places[-1]) + np.repeat(starts - places[:-1], counts)
 
-# %% ../nbs/00b_reading.ipynb #87a6a8a3
+# %% ../nbs/00b_reading.ipynb #cd5c1a4f
 FEW = 8 # texts: fewer are not worth the calls to numpy
 LOCK = threading.Lock() # of all memories: their arrays change as words are learned
 
 class Reader:
     "Reads texts as a tokenizer does."
     def __init__(self,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer, # fast: a `tokenizers.Tokenizer`
         max_length: int = 128, # tokens of a text at most, special ones included
         slots: int = 18        # see `WordMemory`
     ):
@@ -188,13 +188,13 @@ class Reader:
         self.marks = re.compile("|".join(marks) or "(?!)") # the latter is nowhere
 
     def ids(self,
-        texts: list[str]
+        texts: list[str]   # N texts
     ) -> list[np.ndarray]: # token ids of each text [T]
         "Token ids alone."
         return [o.ids for o in self(texts)] if len(texts) >= FEW else [self._ids(o) for o in texts]
 
     def __call__(self,
-        texts: list[str]
+        texts: list[str] # N texts
     ) -> list[Reading]:
         "Token ids, and where the words are."
         plain = [self._plain(o) for o in texts]

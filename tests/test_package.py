@@ -82,6 +82,11 @@ def test_modules_import_only_from_earlier_ones():
                 assert order.index(node.module.split(".")[1]) < order.index(file.stem), f"{file.stem} imports {node.module}"
 
 
+def test_every_notebook_stands_in_the_sidebar_of_the_docs():
+    shown = re.findall(r"[\w/]+\.ipynb", (ROOT / "_quarto.yml").read_text())
+    assert sorted(shown) == sorted(str(f.relative_to(ROOT / "nbs")) for f in (ROOT / "nbs").glob("**/*.ipynb") if "checkpoint" not in str(f))
+
+
 def test_links_of_the_readme_lead_somewhere():
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
     assert len(links) > 20

@@ -24,7 +24,7 @@ TEXTS = st.lists(st.one_of(st.lists(CHUNKS, max_size=12).map("".join), st.text(m
 # Few places in the table: words displace each other.
 READERS = {(lowercase, n): Reader(bert(lowercase), n, slots=4) for lowercase in (True, False) for n in (3, 5, 16, 128)}
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(TEXTS, st.sampled_from(list(READERS)))
 def test_reads_what_the_tokenizer_reads(texts, which):
     read = READERS[which]
