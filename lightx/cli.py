@@ -290,14 +290,14 @@ def distill(
 @app.command()
 def predict(
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, and without a file, lines of standard input.")] = None,
-    model: Annotated[str, option("Folder of a classifier from lightx distill, or its name on the hub.")] = "model",
+    model: Annotated[str, option("Folder from lightx distill or lightx export, or a name on the hub.")] = "model",
     file: Annotated[Path | None, option("A file with a text on each line.")] = None,
     as_json: Annotated[bool, option("One JSON object a line.", "--json")] = False,
 ):
     "Classify texts, and say which words decided."
     import json
-    from lightx.classifier import Classifier
-    clf = Classifier.from_pretrained(model)
+    from lightx.export import load_classifier
+    clf = load_classifier(model)
     # Lines that somebody types are answered one by one, those of a file by the batch.
     answers = clf.stream(texts or lines_of(file)) if texts or file else (clf(o.rstrip("\n")) for o in sys.stdin)
     for o in answers:
@@ -352,7 +352,7 @@ def export(
 # %% ../nbs/10_cli.ipynb #6bf9b1d9
 @app.command()
 def serve(
-    model: Annotated[str, typer.Argument(help="Folder of a classifier from lightx distill, or its name on the hub.")],
+    model: Annotated[str, typer.Argument(help="Folder from lightx distill or lightx export, or a name on the hub.")],
     host: Annotated[str, option("Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
     texts: Annotated[int, typer.Option(min=1, help="Texts a request at most.")] = 64,
@@ -361,14 +361,14 @@ def serve(
 ):
     "Answer over HTTP: POST /predict, GET /health, and /docs."
     import torch
-    from lightx.classifier import Classifier
     from lightx.data import InputError
+    from lightx.export import load_classifier
     try:
         import uvicorn
         from lightx.serve import Limits, make_app
     except ImportError: raise InputError("the server is not installed: pip install 'lightx[serve]'") from None
     torch.set_num_threads(1) # a pass is too small to share
-    uvicorn.run(make_app(Classifier.from_pretrained(model), Limits(body, texts, characters)), host=host, port=port, access_log=False)
+    uvicorn.run(make_app(load_classifier(model), Limits(body, texts, characters)), host=host, port=port, access_log=False)
 
 # %% ../nbs/10_cli.ipynb #02ffe14d
 def main():

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['OUTPUTS', 'RUNTIME', 'Graph', 'write_onnx', 'Int8Embedding', 'in_int8', 'kept_pieces', 'cut_tokenizer',
-           'cut_vocabulary', 'OnnxClassifier', 'labels_by_name', 'export', 'web_runtime', 'export_web']
+           'cut_vocabulary', 'OnnxClassifier', 'load_classifier', 'labels_by_name', 'export', 'web_runtime',
+           'export_web']
 
 # %% ../nbs/09d_export.ipynb #d2236bea
 import base64, copy, json, logging, re, shutil, subprocess, tarfile, warnings
@@ -161,7 +162,14 @@ class OnnxClassifier(Answering):
         "A pass with reasons."
         return self._run(OUTPUTS, input_ids, attention_mask)
 
-# %% ../nbs/09d_export.ipynb #07520053
+# %% ../nbs/09d_export.ipynb #77aee76e
+def load_classifier(
+    name: str | Path # a folder from `lightx distill` or `lightx export`, or a name on the hub
+) -> Answering:      # in PyTorch, or in onnxruntime
+    "What answers for a folder."
+    return OnnxClassifier(name) if (Path(name)/"model.onnx").is_file() else Classifier.from_pretrained(name)
+
+# %% ../nbs/09d_export.ipynb #a8c20c2d
 def labels_by_name(
     test,            # `datasets.Dataset` with `text` and `label`
     names: list[str] # classes of a classifier
@@ -198,7 +206,7 @@ def export(
         for o in ("model.onnx", "model.int8.onnx"): found[o]["accuracy"] = accuracy(OnnxClassifier(out, o).predict(texts), labels)
     return found
 
-# %% ../nbs/09d_export.ipynb #b40949c3
+# %% ../nbs/09d_export.ipynb #335d056d
 RUNTIME = "onnxruntime-web@1.22.0"
 
 def web_runtime() -> Path: # folder of its files, in the cache

@@ -237,10 +237,10 @@ def _alone(self:Reader, plain):
     starts, sizes = as_array([o.start() for o in found]), as_array(list(map(len, words)))
     return Reading(as_array(ids), as_array(list(accumulate(map(len, pieces), initial=1))), starts, starts + sizes, False)
 
-# %% ../nbs/00b_reading.ipynb #3a1b3c1b
+# %% ../nbs/00b_reading.ipynb #79cbab8c
 @patch
 def _look_up(self:Reader, whole, texts):
-    "For the words of texts with a space between them: ids of their pieces, numbers of pieces, starts, ends; the first word of each text; which texts are cut."
+    "For the words of all texts: ids of their pieces, numbers of pieces, starts, ends. For the texts: their first words, and which are cut."
     raw, begins = (whole + " " * 16).encode(), end_to_end([len(o) + 1 for o in texts])
     starts, sizes = word_places(KIND[np.frombuffer(raw, np.uint8)])
     with LOCK:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LIMITS', 'Limits', 'Word', 'Reply', 'Replies', 'Problem', 'Batcher', 'replies', 'BodyLimit', 'in_a_line', 'make_app']
 
-# %% ../nbs/09e_serve.ipynb #09db59b3
+# %% ../nbs/09e_serve.ipynb #00edd9f0
 import asyncio, gc
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import __version__
-from .classifier import Classifier
+from .classifier import Answering
 
 # %% ../nbs/09e_serve.ipynb #b10cea5f
 class Limits(NamedTuple):
@@ -51,14 +51,15 @@ class Problem(BaseModel):
     "Why a request was not answered."
     detail: str
 
-# %% ../nbs/09e_serve.ipynb #9e82a107
+# %% ../nbs/09e_serve.ipynb #14c72532
 class Batcher:
-    "Answers many requests in one pass, on a thread of its own."
+    "Answers many requests in one pass."
     def __init__(self,
         answer,         # list of texts -> list of answers
-        most: int = 256 # texts in a pass, unless one request has more
+        most: int = 256,# texts in a pass, unless one request has more
+        few: int = 16   # texts that are answered at once, without another thread
     ):
-        self.answer, self.most, self.waiting, self.new = answer, most, [], asyncio.Event()
+        self.answer, self.most, self.few, self.waiting, self.new = answer, most, few, [], asyncio.Event()
 
     async def ask(self,
         texts: list[str] # of one request
@@ -82,7 +83,8 @@ class Batcher:
         while True:
             await self.new.wait()
             while taken := self._next():
-                try: found = iter(await asyncio.to_thread(self.answer, [o for texts, _ in taken for o in texts]))
+                asked = [o for texts, _ in taken for o in texts]
+                try: found = iter(self.answer(asked) if len(asked) <= self.few else await asyncio.to_thread(self.answer, asked))
                 except Exception as e:
                     for _, ready in taken: ready.done() or ready.set_exception(e)
                 else:
@@ -91,9 +93,9 @@ class Batcher:
                         ready.done() or ready.set_result(mine)
             self.new.clear()
 
-# %% ../nbs/09e_serve.ipynb #47090cbc
+# %% ../nbs/09e_serve.ipynb #0990b7fb
 def replies(
-    clf: Classifier,              # that answers
+    clf: Answering,               # a classifier
     asked: list[tuple[str, bool]] # texts, and whether their reasons are wanted
 ) -> list[dict]:                  # see `Reply`
     "What is said of some texts."
@@ -107,7 +109,7 @@ def replies(
             found.append(dict(label=max(chances, key=chances.get), probabilities=chances))
     return found
 
-# %% ../nbs/09e_serve.ipynb #60ab51b5
+# %% ../nbs/09e_serve.ipynb #cc521b41
 class BodyLimit:
     "Refuses requests with more bytes than allowed."
     def __init__(self,
@@ -139,7 +141,7 @@ def in_a_line(
     return f"{'.'.join(str(o) for o in first['loc'] if o != 'body') or 'the request'}: {first['msg'].lower()}"
 
 def make_app(
-    clf: Classifier,          # that answers
+    clf: Answering,           # a classifier
     limits: Limits = LIMITS   # of a request
 ) -> FastAPI:
     "A server for a classifier."
