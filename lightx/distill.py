@@ -17,8 +17,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from .attribution import check_choice
-from .data import InputError, pad
+from .data import InputError, check_choice, pad
 from .losses import Batch
 
 # %% ../nbs/06_distill.ipynb #26167fc0

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import lightx
 from .cluster import spread_over_ray
-from .data import InputError, atomic_path, balanced, content_key, corpus_name, fingerprint, load_corpus, tokenize
+from .data import InputError, atomic_path, balanced, check_choice, content_key, corpus_name, fingerprint, load_corpus, tokenize
 from .distill import Examples
 from .metrics import accuracy, costs, macro_f1
 from .plots import mean_std
@@ -136,7 +136,8 @@ def write_results(
     rows: list[dict]    # a measured value each
 ):
     "Write a results file, whole or not at all."
-    with atomic_path(path) as tmp: tmp.write_text(json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, rows))
+    with atomic_path(path) as tmp: tmp.write_text(f'{{"meta": {json.dumps(meta, indent=1)},\n"rows": [\n{lines}\n]}}\n')
 
 def read_results(
     path: str | Path # from `write_results`
@@ -166,12 +167,7 @@ def check_parameters(
     known: list[str]  # names that there are
 ):
     "Raise an `InputError` for a parameter that a notebook does not have, with the nearest one that it has."
-    from difflib import get_close_matches
-    for name in given:
-        if name in known: continue
-        near = get_close_matches(name, known, 1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"the notebook has {', '.join(known)}"
-        raise InputError(f"parameter {name!r} is unknown: {remedy}")
+    for name in given: check_choice("parameter", name, known)
 
 # %% ../nbs/09_experiment.ipynb #081645e3
 def parse_parameter(

@@ -127,7 +127,7 @@ def cut_vocabulary(
     student.pad_id = kept.index(clf.student.pad_id) if clf.student.pad_id in kept else 0
     return Classifier(student, cut_tokenizer(clf.tokenizer, kept), clf.names, clf.max_length, clf.facts, clf.examples)
 
-# %% ../nbs/09d_export.ipynb #5956dc57
+# %% ../nbs/09d_export.ipynb #e1891c61
 class OnnxClassifier(Answering):
     "An exported classifier in onnxruntime, on one thread."
     def __init__(self,
@@ -138,6 +138,7 @@ class OnnxClassifier(Answering):
         except ImportError: raise InputError("onnxruntime is not installed: pip install 'lightx[export]'") from None
         options, self.needed = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False # a plan of the memory would be kept for each size of a batch
         self.needed.only_execute_path_to_fetches = True # or a decision would pay for its reasons
         self.session = onnxruntime.InferenceSession(Path(folder)/file, options, providers=["CPUExecutionProvider"])
         about = json.loads((Path(folder)/"classifier.json").read_text())

@@ -11,14 +11,13 @@ __all__ = ['METHODS', 'MATCHED', 'UNTRAINED', 'Task', 'Plan', 'method', 'find_me
 # %% ../nbs/06c_methods.ipynb #ac246d78
 import copy, math, runpy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 from fastcore.basics import patch
 
 from .compress import head_costs, int8_teacher, prune_heads
-from .data import InputError
+from .data import InputError, check_choice
 from .distill import Examples, train_student
 from .losses import ADKD, CrossEntropy, DiXtill, E2KD, IGAugment, LightX, LogitMatch, REKD, SoftLabels
 from .selection import SelectStudent
@@ -73,10 +72,8 @@ def find_method(
     "A method by its name; an `InputError` says what there is."
     file, colon, function = name.rpartition(":")
     if not colon:
-        if name in METHODS: return METHODS[name]
-        near = get_close_matches(name, METHODS, 1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"take one of {', '.join(METHODS)}, or file.py:function"
-        raise InputError(f"method {name!r} is unknown: {remedy}")
+        check_choice("method", name, [*METHODS, "file.py:function"])
+        return METHODS[name]
     if not Path(file).is_file(): raise InputError(f"{file}: no such file: give file.py:function")
     found = runpy.run_path(file)
     if function not in found: raise InputError(f"{file}: no function {function!r} in this file")

@@ -14,7 +14,8 @@ from fastcore.basics import patch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
-from .attribution import TARGETS, apply_target, check_choice, class_slopes, gauss
+from .attribution import TARGETS, apply_target, class_slopes, gauss
+from .data import check_choice
 
 # %% ../nbs/04b_sequence.ipynb #cb8c9b75
 def path_attributions(

@@ -12,7 +12,8 @@ from fastcore.basics import patch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
-from .attribution import BASELINES, TARGETS, check_choice
+from .attribution import BASELINES, TARGETS
+from .data import check_choice
 
 # %% ../nbs/04_student.ipynb #fc85e947
 def relu_secant(

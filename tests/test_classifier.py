@@ -1,7 +1,9 @@
 """A classifier on disk, in Python and on the command line."""
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +123,33 @@ def test_predict_answers_texts_files_and_lines_alike(folder, tmp_path):
             assert a["logits"] == pytest.approx(b["logits"], abs=1e-5)
 
 
+def test_texts_are_taken_as_answers_are_wanted():
+    from lightx.classifier import BATCH
+    taken = []
+    answers = make_classifier().stream(taken.append(i) or f"text {i}" for i in range(10 * BATCH))
+    next(answers)
+    assert len(taken) == BATCH
+
+
+def test_the_hub_gets_the_folder(folder, monkeypatch):
+    import huggingface_hub.hub_mixin
+    sent = {}
+
+    class Hub:
+        def __init__(self, **_): pass
+        def create_repo(self, repo_id, **_): return type("Repo", (), {"repo_id": repo_id})
+        def upload_folder(self, repo_id, folder_path, **_): sent[repo_id] = {o.name: o.read_bytes() for o in folder_path.iterdir()}
+    monkeypatch.setattr(huggingface_hub.hub_mixin, "HfApi", Hub)
+    Classifier.from_pretrained(folder).push_to_hub("me/news")
+    assert sent == {"me/news": {o.name: o.read_bytes() for o in folder.iterdir()}}
+
+
+def test_the_shell_can_complete():
+    command, asked = Path(sys.executable).with_name("lightx"), {"_LIGHTX_COMPLETE": "source_bash"}
+    run = subprocess.run([command], env=os.environ | asked, capture_output=True, text=True)
+    assert run.returncode == 0 and "complete" in run.stdout
+
+
 def test_predict_in_words(folder):
     shown = lightx("predict", "cup goal today", "--model", folder).stdout
     assert shown.startswith(Classifier.from_pretrained(folder)("cup goal today").label) and "goal" in shown
@@ -199,6 +228,8 @@ def test_export_on_the_command_line(folder, tmp_path):
     assert run.returncode == 0, run.stderr
     clf = Classifier.from_pretrained(folder)
     np.testing.assert_allclose(OnnxClassifier(tmp_path / "exported").predict(["cup goal today"]), clf.predict(["cup goal today"]), atol=1e-5)
+    asked = lightx("predict", "cup goal today", "--model", tmp_path / "exported", "--json")
+    assert json.loads(asked.stdout)["logits"] == pytest.approx(clf("cup goal today").to_dict()["logits"], abs=1e-5)
     again = lightx("export", folder, "--out", tmp_path / "exported")
     assert again.returncode == 2 and "is there already" in again.stderr
 

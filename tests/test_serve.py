@@ -10,6 +10,7 @@ import pytest
 from test_classifier import make_classifier
 
 from lightx.classifier import Classifier
+from lightx.serve import replies
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,14 @@ def test_replies_are_the_answers_of_the_classifier(served):
         assert (found["label"], found["cut"]) == (told["label"], told["cut"])
         assert [o["text"] for o in found["words"]] == [o["text"] for o in told["words"]]
         assert found["probabilities"] == pytest.approx(told["probabilities"], abs=1e-5)
+
+
+def test_no_time_goes_into_reasons_that_nobody_wants(monkeypatch):
+    clf = make_classifier()
+    monkeypatch.setattr(clf, "reason", lambda *_: pytest.fail("explained"))
+    asked = ["one goal", "money"]
+    found = replies(clf, [(o, False) for o in asked])
+    assert [o["label"] for o in found] == [clf.names[i] for i in clf.predict(asked).argmax(1)]
 
 
 def test_many_at_once_get_their_own_replies(served):
