@@ -74,10 +74,9 @@ class Pieces(dict):
         self[word] = [o.id for o in self.model.tokenize(word)]
         return self[word]
 
-# %% ../nbs/00b_reading.ipynb #623a1507
+# %% ../nbs/00b_reading.ipynb #8d03be90
 SPACE, LETTER, SIGN = range(3)
-KIND = np.full(256, SPACE, np.uint8)
-for c in map(chr, range(33, 127)): KIND[ord(c)] = LETTER if c.isalnum() else SIGN
+KIND = np.array([SPACE if not 32 < i < 127 else LETTER if chr(i).isalnum() else SIGN for i in range(256)], np.uint8)
 
 # %% ../nbs/00b_reading.ipynb #203f7fa7
 def word_places(
