@@ -31,9 +31,10 @@ readme:
 
 # The page is part of the docs, and too large to keep with them.
 DATA ?= bbc_news
+N ?= 64
 page: .venv/dev nbs/try.html ## a classifier that explains itself in the browser
 nbs/try.html:
-	lightx distill --data $(DATA) --n-per-class 64 --out runs/page/model
+	lightx distill --data $(DATA) --n-per-class $(N) --max-length 64 --out runs/page/model
 	lightx export runs/page/model --data $(DATA) --cut 1 --web --out runs/page/exported
 	mv runs/page/exported/index.html $@
 

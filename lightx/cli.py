@@ -273,17 +273,17 @@ def distill(
     text: TextColumn = "text",
     label: LabelColumn = "label",
     label_names: LabelNames = "",
+    teacher_epochs: Annotated[float, option("Passes over the training texts, if the teacher is to be fine-tuned.")] = 4,
+    teacher_lr: Annotated[float, option("Learning rate of its fine-tuning; larger teachers want less.")] = 1e-4,
     tol: Annotated[float, typer.Option(min=1e-6, help="Completeness error allowed, relative to the spread over the classes.")] = 0.01,
     seed: Annotated[int, option("Of the student.")] = 0,
 ):
     "Distil a teacher into a small classifier that explains itself."
     from lightx.classifier import distill as run
-    from lightx.experiment import PAPER_SETTINGS
     from lightx.teacher import quiet
     quiet()
-    settings = {k: PAPER_SETTINGS[k] for k in ("teacher_epochs", "teacher_lr")}
     clf = run(out, recipe, seed, max_length=max_length, data=data, teacher=teacher, n_per_class=n_per_class, text=text, label=label,
-              label_names=label_names, tol=tol, **settings)
+              label_names=label_names, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, tol=tol)
     show_table(f"Classifier in {out}", clf.facts)
 
 # %% ../nbs/10_cli.ipynb #4b8d966b
