@@ -34,6 +34,7 @@ DATA ?= bbc_news
 N ?= 64
 page: .venv/dev nbs/try.html ## a classifier that explains itself in the browser
 nbs/try.html:
+	rm -rf runs/page
 	lightx distill --data $(DATA) --n-per-class $(N) --max-length 64 --out runs/page/model
 	lightx export runs/page/model --data $(DATA) --cut 1 --web --out runs/page/exported
 	mv runs/page/exported/index.html $@
