@@ -42,7 +42,7 @@ def by_word(
     first, last = reading.first[0], reading.first[-1]
     return np.add.reduceat(values[:last], reading.first[:-1]), sum(values[:first], np.zeros(values.shape[1])) + sum(values[last:len(reading.ids)])
 
-# %% ../nbs/09c_classifier.ipynb #82919603
+# %% ../nbs/09c_classifier.ipynb #c0bb16e7
 @dataclass(slots=True)
 class Word:
     "A word of a text, and how it pulled."
@@ -87,8 +87,7 @@ class Answer:
 def to_dict(self:Answer) -> dict:
     "Plain numbers and strings, for JSON."
     def named(values): return dict(zip(self.probabilities, values))
-    places = zip(self.reading.starts.tolist(), self.reading.ends.tolist(), self.pulls.tolist())
-    words = [dict(text=self.text[a:b], start=a, end=b, attributions=named(o)) for a, b, o in places]
+    words = [dict(text=o.text, start=o.start, end=o.end, attributions=named(pull)) for o, pull in zip(self.words, self.pulls.tolist())]
     return dict(label=self.label, probabilities=self.probabilities, words=words, rest=named(self.rest.tolist()), logits=named(self.logits.tolist()),
                 baseline=named(self.baseline.tolist()), cut=self.cut)
 

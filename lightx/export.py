@@ -88,7 +88,7 @@ def in_int8(
     made.embedding = Int8Embedding(student.embedding.weight)
     return made.eval()
 
-# %% ../nbs/09d_export.ipynb #9ce399e7
+# %% ../nbs/09d_export.ipynb #6d706a1a
 def kept_pieces(
     tokenizer: Tokenizer, # with a WordPiece vocabulary
     seen: set[int]        # token ids
@@ -120,7 +120,7 @@ def cut_vocabulary(
     least: int = 1    # how often a piece must stand in them
 ) -> Classifier:
     "The same classifier with the word pieces of its training texts and single characters."
-    seen = Counter(i for o in clf.tokenizer.encode_batch_fast(texts) for i in o.ids)
+    seen = Counter(i for ids in clf.reader.ids(texts) for i in ids.tolist())
     kept = kept_pieces(clf.tokenizer, {i for i, n in seen.items() if n >= least})
     student = copy.deepcopy(clf.student)
     student.embedding = nn.Embedding.from_pretrained(clf.student.embedding.weight.detach()[kept])
