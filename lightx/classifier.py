@@ -25,8 +25,9 @@ from tokenizers import Tokenizer
 from .data import InputError, atomic_path, check_new, length_batches, pad_arrays
 from .distill import explain_student, predict_student
 from .experiment import prepare
-from .methods import Task, UNTRAINED, find_method, train
+from .methods import Task, UNTRAINED, check_unlabelled, find_method, train
 from .metrics import accuracy, agreement, macro_f1, n_bytes, n_parameters, prediction_agreement
+from .pairs import PairStudent
 from .plots import colour
 from .reading import Reader, Reading
 from .selection import SelectStudent
@@ -135,7 +136,7 @@ def plot(self:Answer,
     return ax
 
 # %% ../nbs/09c_classifier.ipynb #33f259d0
-KINDS = {o.__name__: o for o in (MLPStudent, LSTMStudent, SelectStudent)}
+KINDS = {o.__name__: o for o in (MLPStudent, PairStudent, LSTMStudent, SelectStudent)}
 FILES = ("classifier.json", "config.json", "model.safetensors", "tokenizer.json")
 
 CARD = """---
@@ -336,9 +337,10 @@ def distill(
     check_new(out)
     if recipe in UNTRAINED: raise InputError(f"recipe {recipe!r} makes no student: take one that trains, such as lightx_matched")
     find_method(recipe)
+    check_unlabelled(recipe, settings.get("unlabelled"))
     made = prepare(max_length=max_length, progress=progress, **settings)
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
-    student, _ = train(recipe, Task(made.teacher, made.train, seed, steps, **choices), progress)
+    student, _ = train(recipe, Task(made.teacher, made.train, seed, steps, unlabelled=made.unlabelled, **choices), progress)
     facts = dict(recipe=recipe, seed=seed) | known_facts(student, made)
     clf = Classifier(student, made.teacher.tokenizer.backend_tokenizer, made.names, max_length, facts, teacher_answers(made))
     with atomic_path(out) as tmp: clf.save_pretrained(tmp)

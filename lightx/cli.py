@@ -276,6 +276,8 @@ def distill(
     teacher_epochs: Annotated[float, option("Passes over the training texts, if the teacher is to be fine-tuned.")] = 4,
     teacher_lr: Annotated[float, option("Learning rate of its fine-tuning; larger teachers want less.")] = 1e-4,
     tol: Annotated[float, typer.Option(min=1e-6, help="Completeness error allowed, relative to the spread over the classes.")] = 0.01,
+    unlabelled: Annotated[str, option("More texts, without labels, for recipe best_unlabelled: a file, or rest: those of the training split "
+                                      "beyond --n-per-class.")] = "",
     seed: Annotated[int, option("Of the student.")] = 0,
 ):
     "Distil a teacher into a small classifier that explains itself."
@@ -283,7 +285,7 @@ def distill(
     from lightx.teacher import quiet
     quiet()
     clf = run(out, recipe, seed, max_length=max_length, data=data, teacher=teacher, n_per_class=n_per_class, text=text, label=label,
-              label_names=label_names, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, tol=tol)
+              label_names=label_names, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, tol=tol, unlabelled=unlabelled)
     show_table(f"Classifier in {out}", clf.facts)
 
 # %% ../nbs/10_cli.ipynb #4b8d966b

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import lightx
 from .cluster import spread_over_ray
-from .data import InputError, atomic_path, balanced, check_choice, content_key, corpus_name, fingerprint, load_corpus, tokenize
+from .data import InputError, atomic_path, balanced, check_choice, content_key, corpus_name, fingerprint, load_corpus, load_texts, tokenize
 from .distill import Examples
 from .metrics import accuracy, costs, macro_f1
 from .plots import mean_std
@@ -51,6 +51,7 @@ class Prepared:
     unseen_known: Explanations # those explanations
     unseen_texts: list[str]  # those texts
     texts: dict              # "train" and "test": datasets with `text` and `label`
+    unlabelled: tuple | None # token ids of texts without labels, and the teacher's logits of them [M, C]
 
 # %% ../nbs/09_experiment.ipynb #15034b13
 def prepare(
@@ -68,6 +69,7 @@ def prepare(
     baseline: str = "zero",     # see `lightx.attribution.BASELINES`
     tol: float = 0.01,          # relative completeness error allowed
     unseen_texts: int = 20,     # test texts on which explanations are compared
+    unlabelled: str = "",       # texts without labels: a file, or "rest": those of the training split that are not taken
     progress: bool = True       # show bars
 ) -> Prepared:
     "A corpus, its teacher and the teacher's explanations."
@@ -84,7 +86,16 @@ def prepare(
         name=corpus_name(data), names=names, teacher=known_teacher, ids=ids, known=known, unseen_known=unseen,
         train=Examples(ids, few["label"], known, pad_id), test=Examples(test_ids, test["label"], pad_id=pad_id),
         unseen=Examples(unseen_ids, test.select(sample)["label"], unseen, pad_id), unseen_texts=list(test.select(sample)["text"]),
-        test_logits=corpus_logits(known_teacher, test_ids, progress), texts={"train": few, "test": test})
+        test_logits=corpus_logits(known_teacher, test_ids, progress), texts={"train": few, "test": test},
+        unlabelled=_unlabelled(known_teacher, unlabelled, corpus["train"], few, text, max_length, progress) if unlabelled else None)
+
+def _unlabelled(teacher, source, train, few, column, max_length, progress):
+    "Token ids of texts without labels, and the teacher's logits of them."
+    taken = set(few["text"])
+    texts = [o for o in (train["text"] if source == "rest" else load_texts(source, text=column)) if o not in taken]
+    if not texts: raise InputError(f"unlabelled {source!r}: no text is left there that is not a training text: take fewer a class, or another file")
+    ids = tokenize(teacher.tokenizer, texts, max_length)
+    return ids, corpus_logits(teacher, ids, progress)
 
 def load_finetuned(
     name: str,              # a base model, or one fine-tuned for these classes

@@ -20,6 +20,7 @@ from torch import nn
 from .classifier import Answering, Classifier
 from .data import InputError, atomic_path, cache_dir, check_new, pad
 from .metrics import accuracy, n_bytes
+from .pairs import PairStudent
 from .reading import Reader
 from .student import MLPStudent
 
@@ -48,7 +49,7 @@ def write_onnx(
     file: str | Path     # ends in .onnx
 ):
     "Write a student's decision and explanation as one ONNX graph, for batches and texts of any size."
-    if type(student) is not MLPStudent:
+    if type(student) not in (MLPStudent, PairStudent):
         raise InputError(f"a {type(student).__name__} cannot be exported: only the MLP explains itself in closed form")
     example = pad([[1, 2, 3], [1, 2]])
     sizes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
@@ -122,10 +123,7 @@ def cut_vocabulary(
     "The same classifier with the word pieces of its training texts and single characters."
     seen = Counter(i for ids in clf.reader.ids(texts) for i in ids.tolist())
     kept = kept_pieces(clf.tokenizer, {i for i, n in seen.items() if n >= least})
-    student = copy.deepcopy(clf.student)
-    student.embedding = nn.Embedding.from_pretrained(clf.student.embedding.weight.detach()[kept])
-    student.pad_id = kept.index(clf.student.pad_id) if clf.student.pad_id in kept else 0
-    return Classifier(student, cut_tokenizer(clf.tokenizer, kept), clf.names, clf.max_length, clf.facts, clf.examples)
+    return Classifier(clf.student.cut(kept), cut_tokenizer(clf.tokenizer, kept), clf.names, clf.max_length, clf.facts, clf.examples)
 
 # %% ../nbs/09d_export.ipynb #e1891c61
 class OnnxClassifier(Answering):

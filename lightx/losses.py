@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['xai_loss', 'baseline_loss', 'Batch', 'CrossEntropy', 'LightX', 'kl_losses', 'map_cosine', 'of_decision',
            'map_distance', 'SoftLabels', 'LogitMatch', 'DiXtill', 'E2KD', 'ADKD', 'attribution_map', 'IGAugment',
-           'rationale', 'rationale_loss', 'REKD']
+           'rationale', 'rationale_loss', 'REKD', 'leave_out', 'Combined']
 
 # %% ../nbs/05_losses.ipynb #31622cbe
 from dataclasses import dataclass
@@ -45,6 +45,7 @@ class Batch(NamedTuple):
     attributions: torch.Tensor | None = None     # E_T [B, T, C]
     logits: torch.Tensor | None = None           # the teacher's [B, C]
     baseline_logits: torch.Tensor | None = None  # the same of the baseline [B, C]
+    explained: torch.Tensor | None = None        # [B], True where there are attributions; None: everywhere
 
 # %% ../nbs/05_losses.ipynb #95753577
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ class LightX:
     def __post_init__(self):
         if not 0 <= self.alpha <= 1: raise InputError(f"alpha is {self.alpha}: it must lie between 0 and 1")
 
-    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+    def terms(self,
+        student,     # see `lightx.student`
+        batch: Batch # with explanations
+    ) -> tuple[torch.Tensor, torch.Tensor, dict]: # the labels' part, the explanations' part, and what they are made of
+        "The two parts that alpha weighs."
         logits, attributions = student.explain(batch.input_ids, batch.attention_mask)
         parts = {"ce": F.cross_entropy(logits, batch.labels),
                  "xai": xai_loss(attributions, batch.attributions, batch.attention_mask, self.width)}
@@ -73,7 +78,11 @@ class LightX:
         if self.baseline_weight:
             parts["baseline"] = baseline_loss(student.baseline_logits(batch.input_ids, batch.attention_mask), batch.baseline_logits)
             explained = explained + self.baseline_weight * parts["baseline"]
-        return self.alpha * parts["ce"] + (1 - self.alpha) * explained, {k: v.detach() for k, v in parts.items()}
+        return parts["ce"], explained, parts
+
+    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+        ce, explained, parts = self.terms(student, batch)
+        return self.alpha * ce + (1 - self.alpha) * explained, {k: v.detach() for k, v in parts.items()}
 
 # %% ../nbs/05_losses.ipynb #08987cd8
 def kl_losses(
@@ -233,3 +242,40 @@ class REKD:
                  "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
         own, taught = parts["ce"] + self.weight * parts["select"], parts["rationale"] + parts["kd"]
         return self.alpha * own + (1 - self.alpha) * taught, {k: v.detach() for k, v in parts.items()} | {"kept": share.mean().detach()}
+
+# %% ../nbs/05_losses.ipynb #5235ad5c
+def leave_out(
+    mask: torch.Tensor, # [B, T], 1 = token
+    share: float        # of the tokens
+) -> torch.Tensor:      # [B, T], 1 = token that is left; the first one always
+    "Leave out a share of each text's tokens at random."
+    kept = mask * (torch.rand(mask.shape, device=mask.device) >= share)
+    kept[:, 0] = 1
+    return kept
+
+@dataclass(frozen=True)
+class Combined:
+    "`alpha * CE + (1 - alpha) * tau**2 * KL` of texts with words left out, `+ xai_weight * XAI` of whole ones."
+    alpha: float = 0.1         # weight of the labels
+    temperature: float = 2.0   # tau
+    xai_weight: float = 0.0    # of the attributions
+    left_out: float = 0.5      # share of the tokens
+
+    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+        read = leave_out(batch.attention_mask, self.left_out) if student.training else batch.attention_mask
+        logits = student(batch.input_ids, read)
+        # Divided by all texts: a label weighs the same, however many of its neighbours have none.
+        parts = {"ce": F.cross_entropy(logits, batch.labels, reduction="sum") / len(logits),
+                 "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
+        loss = self.alpha * parts["ce"] + (1 - self.alpha) * parts["kd"]
+        if self.xai_weight:
+            parts["xai"] = self.explanations(student, batch)
+            loss = loss + self.xai_weight * parts["xai"]
+        return loss, {k: v.detach() for k, v in parts.items()}
+
+    def explanations(self, student, batch: Batch) -> torch.Tensor: # scalar
+        "The XAI loss of the texts that have attributions, divided by all texts."
+        rows = torch.arange(len(batch.labels)) if batch.explained is None else batch.explained.nonzero()[:, 0]
+        if not len(rows): return batch.logits.new_zeros(())
+        ids, mask = batch.input_ids[rows], batch.attention_mask[rows]
+        return xai_loss(student.explain(ids, mask)[1], batch.attributions[rows], mask) * len(rows) / len(batch.labels)

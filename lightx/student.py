@@ -6,6 +6,8 @@
 __all__ = ['relu_secant', 'MLPStudent', 'new_student']
 
 # %% ../nbs/04_student.ipynb #f096ecdc
+import copy
+
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
@@ -66,18 +68,21 @@ def _start(self:MLPStudent, weights):
     return b, self.hidden(weights.sum(1, keepdim=True) * b)
 
 @patch
-def _pool(self:MLPStudent, input_ids, attention_mask):
-    "Weights of the mean [B, T, 1], embeddings less baseline [B, T, D], and pre-activations [B, H] at the input and at the baseline."
-    weights = self._weights(attention_mask)
-    b, p0 = self._start(weights)
-    e = self.embedding(input_ids)
-    p = self.hidden((weights[:, None] @ e)[:, 0])
-    return weights[..., None], e - b if self.baseline == "pad" else e, p, p0
+def _few(self:MLPStudent, input_ids):
+    "Whether, in training, the embedding is so short that a product with all of it is faster than copies of the rows that a batch reads."
+    return torch.is_grad_enabled() and len(self.embedding.weight) <= 24 * input_ids.shape[1]
+
+@patch
+def _whole_mean(self:MLPStudent, input_ids, weights):
+    "The weighted sum of embeddings [B, D], as a product with the whole embedding."
+    shares = weights.new_zeros(len(weights), len(self.embedding.weight)).scatter_add(1, input_ids, weights)
+    return shares @ self.embedding.weight
 
 @patch
 def _mean(self:MLPStudent, input_ids, weights):
     "The weighted sum of embeddings [B, D]."
     watched = self.embedding._forward_hooks or self.embedding._forward_pre_hooks # by captum, for one
+    if not watched and self._few(input_ids): return self._whole_mean(input_ids, weights)
     if watched or torch.is_grad_enabled(): return (weights[:, None] @ self.embedding(input_ids))[:, 0]
     # Nobody wants single embeddings: rows are summed as they are read, without a copy of each.
     return F.embedding_bag(input_ids, self.embedding.weight, per_sample_weights=weights, mode="sum")
@@ -129,15 +134,36 @@ def _probability_pull(self:MLPStudent, p, p0, keep, pieces=32):
     return torch.einsum("qbck,qbh,kh->bch", jacobian, secants, self.output.weight)
 
 @patch
+def _whole_product(self:MLPStudent, input_ids, b, toward):
+    "Each token's embedding less the baseline, times a direction for each class [B, T, C], by way of all rows."
+    every = (self.embedding.weight - b) @ toward.flatten(0, 1).T # [V, B * C]
+    return every.view(-1, *toward.shape[:2])[input_ids, torch.arange(len(toward), device=toward.device)[:, None]]
+
+@patch
 def explain(self:MLPStudent,
     input_ids: torch.Tensor,            # [B, T]
     attention_mask: torch.Tensor        # [B, T], 1 = token
 ) -> tuple[torch.Tensor, torch.Tensor]: # logits [B, C], attributions [B, T, C], zero at padding
     "Logits and their exact Integrated Gradients, summed over the embedding; differentiable."
-    weights, e, p, p0 = self._pool(input_ids, attention_mask)
+    weights = self._weights(attention_mask)
+    b, p0 = self._start(weights)
+    e = None if (few := self._few(input_ids)) else self.embedding(input_ids) # [B, T, D]
+    p = self.hidden(self._whole_mean(input_ids, weights) if few else (weights[:, None] @ e)[:, 0])
     keep = self.dropout(torch.ones_like(p))
     toward = self._pull(p, p0, keep) @ self.hidden.weight # [B, C, D]
-    return self._head(p, keep), weights * (e @ toward.mT)
+    values = self._whole_product(input_ids, b, toward) if few else (e - b) @ toward.mT
+    return self._head(p, keep), weights[..., None] * values
+
+# %% ../nbs/04_student.ipynb #cutvoc01
+@patch
+def cut(self:MLPStudent,
+    kept: list[int] # token ids, the new vocabulary in its order
+):                  # of the same class
+    "The same student for some of the word pieces."
+    made = copy.deepcopy(self)
+    made.embedding = nn.Embedding.from_pretrained(self.embedding.weight.detach()[kept], freeze=False)
+    made.pad_id = kept.index(self.pad_id) if self.pad_id in kept else 0
+    return made
 
 # %% ../nbs/04_student.ipynb #7f876a49
 def new_student(

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from lightx.attribution import apply_target
 from lightx.classifier import KINDS, Classifier
 from lightx.data import InputError, pad
+from lightx.experiment import prepare
 from lightx.export import OnnxClassifier, cut_vocabulary, in_int8, write_onnx
 from lightx.student import new_student
 
@@ -190,6 +191,25 @@ def test_distill_makes_a_folder_that_predict_takes(corpus_folder, teacher_folder
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
     refused = lightx(*command[:-1], tmp_path / "other", "--recipe", "int8")
     assert refused.returncode == 2 and "makes no student" in refused.stderr and not (tmp_path / "other").exists()
+
+
+def test_distill_learns_from_texts_without_labels(corpus_folder, teacher_folder, tmp_path):
+    command = ["distill", "--data", corpus_folder, "--teacher", teacher_folder, "--max-length", 16, "--recipe", "best_unlabelled"]
+    lacking = lightx(*command, "--out", tmp_path / "none")
+    assert lacking.returncode == 2 and "name some, by --unlabelled" in lacking.stderr and len(lacking.stderr.strip().splitlines()) == 1
+    run = lightx(*command, "--n-per-class", 5, "--unlabelled", "rest", "--out", tmp_path / "model")
+    assert run.returncode == 0, run.stderr
+    assert '"recipe": "best_unlabelled"' in (tmp_path / "model" / "classifier.json").read_text()
+
+
+def test_texts_without_labels_are_those_that_have_none(corpus_folder, teacher_folder, tmp_path):
+    settings = dict(data=str(corpus_folder), teacher=str(teacher_folder), max_length=16, unseen_texts=2, progress=False)
+    assert len(prepare(**settings, n_per_class=5, unlabelled="rest").unlabelled[0]) == 90 - 15
+    (tmp_path / "more.csv").write_text("text\ncup win today\nbank oil first\n")
+    ids, logits = prepare(**settings, n_per_class=5, unlabelled=str(tmp_path / "more.csv")).unlabelled
+    assert len(ids) == 2 and logits.shape == (2, 3)
+    with pytest.raises(InputError, match="no text is left"):
+        prepare(**settings, n_per_class=0, unlabelled="rest")
 
 
 @pytest.mark.parametrize("target", ["logits", "centred", "probabilities"])

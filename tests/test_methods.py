@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 from lightx.compress import Decider, head_costs, prune_heads
 from lightx.data import InputError, pad
 from lightx.distill import Examples, explain_student, predict_student, toy_corpus
-from lightx.losses import ADKD, E2KD, Batch, DiXtill, IGAugment, LightX, LogitMatch, SoftLabels, kl_losses, map_cosine, map_distance, rationale_loss
+from lightx.losses import (ADKD, E2KD, Batch, Combined, DiXtill, IGAugment, LightX, LogitMatch, SoftLabels, kl_losses, map_cosine, map_distance,
+                           rationale_loss)
 from lightx.methods import METHODS, UNTRAINED, Task, find_method, train
 from lightx.selection import SelectStudent
 from lightx.sequence import LSTMStudent
 from lightx.student import MLPStudent, new_student
 from lightx.teacher import Teacher
+from transformers import BertConfig, BertForSequenceClassification
 
 SMALL = dict(vocab_size=30, embed_dim=6)
 KINDS = {LSTMStudent: dict(units=5), SelectStudent: dict(hidden=8), MLPStudent: dict(hidden=8)}
@@ -60,6 +63,7 @@ def test_explanations_add_up(kind, target):
 
 class Answered:
     "A student whose answers are given: even odds, and its first token for the first class."
+    training = True
     maps = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
 
     def __call__(self, *args):
@@ -79,6 +83,7 @@ class Answered:
     (DiXtill(0.9, temperature=1), 0.1 * 0.6931 + 0.9 * (1 - 0.8774 + (1 - 0.6) / 2)),
     (DiXtill(0.9, temperature=2), 0.1 * 0.6931 + 0.9 * (1 - 0.9643 + (1 - 0.6) / 2)), # roots of the odds: KL = 0.0363
     (DiXtill(0.9, temperature=2, scale=4), 0.1 * 0.6931 + 0.9 * (1 - 0.8647 + (1 - 0.6) / 2)),
+    (Combined(0.1, temperature=1, xai_weight=2, left_out=0), 0.1 * 0.6931 + 0.9 * 0.1308 + 2 * (4 + 0 + 16 + 0) / 4),
     (E2KD(weight=2, temperature=1), 0.1308 + 2 * (1 - 0.6)),
     (ADKD(0.9, weight=0.5, temperature=1), 0.1 * 0.6931 + 0.9 * 0.1308 + 0.5 * (2 - 2 * 0.6) / 2),
 ])
@@ -149,8 +154,11 @@ def test_augmentation_leaves_evaluation_alone():
 def toy():
     ids, labels, pulls = toy_corpus(60)
     known = SimpleNamespace(values=pulls, logits=np.stack([o.sum(0) for o in pulls]), baseline_logits=np.zeros((60, 3), np.float32))
-    model = SimpleNamespace(config=SimpleNamespace(num_labels=3, vocab_size=60, pad_token_id=0))
-    return Task(Teacher(model, None), Examples(ids, labels, known))
+    size = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    model = BertForSequenceClassification(BertConfig(vocab_size=60, num_labels=3, **size)).eval()
+    more = toy_corpus(40, seed=1)
+    return Task(Teacher(model, SimpleNamespace(cls_token_id=None, sep_token_id=None)), Examples(ids, labels, known),
+                unlabelled=(more[0], np.stack([o.sum(0) for o in more[2]])))
 
 
 @pytest.mark.parametrize("name", [o for o in METHODS if o not in UNTRAINED])
@@ -161,6 +169,24 @@ def test_a_method_trains_alike_twice(name, toy, monkeypatch):
     logits = predict_student(a, toy.examples)
     assert logits.shape == (60, 3) and logits.isfinite().all()
     assert [len(o) for o in explain_student(a, toy.examples)] == toy.examples.lengths.tolist()
+
+
+def test_the_best_student_starts_from_the_teacher_and_learns_from_texts_without_labels(toy):
+    plan, more = find_method("best")(toy), find_method("best_unlabelled")(toy)
+    weight = plan.student.embedding.weight
+    assert torch.equal(weight, more.student.embedding.weight) is False # the pieces are counted in more texts
+    assert torch.equal(weight, find_method("best")(toy).student.embedding.weight)
+    assert weight[:, 8:].abs().max() == 0 # the teacher is 8 wide, and nothing is made up beside it
+    assert len(more.examples) == 100 and (more.examples.labels[60:] == -100).all() and more.examples.explained.sum() == 60
+    with pytest.raises(InputError, match="best_unlabelled learns from texts without labels"):
+        find_method("best_unlabelled")(replace(toy, unlabelled=None))
+
+
+def test_words_are_left_out_in_training_alone():
+    student, batch = small(MLPStudent, dropout=0.0).eval(), random_batch()
+    assert torch.equal(Combined(left_out=0.9)(student, batch)[0], Combined(left_out=0)(student, batch)[0])
+    student.train()
+    assert not torch.equal(Combined(left_out=0.9)(student, batch)[0], Combined(left_out=0)(student, batch)[0])
 
 
 def test_controls_change_nothing_but_the_attributions(toy):
