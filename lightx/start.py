@@ -67,8 +67,9 @@ def teacher_start(
     tokens: torch.Tensor,   # [N], all tokens of the training texts
     dim: int = 128,         # D, of the student's embedding
     std: float = 0.3,       # spread before the frequent pieces are made small
+    a: float = 1e-3,        # see `common_weights`
     progress: bool = False  # show a bar
 ) -> torch.Tensor:          # [V, D]
     "An embedding for a student, from what the teacher makes of each piece."
     vectors = principal(vocabulary_vectors(teacher, progress), dim)
-    return std * vectors / vectors.std() * common_weights(tokens, len(vectors))[:, None]
+    return std * vectors / vectors.std() * common_weights(tokens, len(vectors), a)[:, None]
