@@ -75,9 +75,9 @@ def joined(self:Examples,
     "The same texts, and more of which only the teacher's logits are known."
     made, more = copy.copy(self), Examples(ids, [-100] * len(ids))
     width = max(self.input_ids.shape[1], more.input_ids.shape[1])
-    for name in ("input_ids", "attention_mask", "attributions"):
+    if self.attributions is not None: more.attributions = self.attributions.new_zeros(len(ids), 1, self.attributions.shape[2])
+    for name in ("input_ids", "attention_mask") + ("attributions",) * (self.attributions is not None):
         parts = getattr(self, name), getattr(more, name)
-        if name == "attributions": parts = self.attributions, self.attributions.new_zeros(len(ids), 1, self.attributions.shape[2])
         setattr(made, name, torch.cat([F.pad(o, (*[0, 0] * (o.dim() - 2), 0, width - o.shape[1])) for o in parts]))
     made.lengths, made.labels = torch.cat([self.lengths, more.lengths]), torch.cat([self.labels, more.labels])
     made.logits, made.baseline_logits = torch.cat([self.logits, torch.as_tensor(logits)]), None
