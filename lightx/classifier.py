@@ -326,7 +326,7 @@ def teacher_answers(
 
 def distill(
     out: str | Path,     # folder of the classifier
-    recipe: str = "lightx_matched", # see `lightx.methods.find_method`
+    recipe: str = "best", # see `lightx.methods.find_method`
     seed: int = 0,       # of the student
     steps: int = 1500,   # of training at least
     max_length: int = 128, # tokens a text at most

@@ -267,7 +267,7 @@ def distill(
     data: Annotated[str, option("bbc_news, a CSV or Parquet file, a folder with train.csv and test.csv, or a name on the hub.")],
     teacher: Teacher = "minilm",
     out: Annotated[Path, option("Folder of the classifier; must not exist yet.")] = Path("model"),
-    recipe: Annotated[str, option("How the student is trained: a method of lightx compare, or file.py:function.")] = "lightx_matched",
+    recipe: Annotated[str, option("How the student is trained: a method of lightx compare, or file.py:function.")] = "best",
     n_per_class: Annotated[int, typer.Option(min=0, help="Training texts a class; 0 takes all.")] = 0,
     max_length: MaxLength = 128,
     text: TextColumn = "text",

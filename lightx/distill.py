@@ -128,7 +128,7 @@ class Lesson:
         student,              # trained in place
         optimizer: str,       # one of `OPTIMIZERS`
         lrs: list[float],     # learning rate of every step
-        weight_decay: float   # share of the weights lost a step, times the learning rate; for "adamw"
+        weight_decay: float = 0.01 # share of the weights lost a step, times the learning rate; for "adamw"
     ):
         check_choice("optimizer", optimizer, tuple(OPTIMIZERS))
         rowwise, whole = OPTIMIZERS[optimizer]

@@ -32,7 +32,7 @@ def pair_information(
     found = found[np.argsort(-told[found], kind="stable")]
     return np.stack([known[found] // vocab_size, known[found] % vocab_size], 1), told[found]
 
-# %% ../nbs/04e_pairs.ipynb #47883268
+# %% ../nbs/04e_pairs.ipynb #7ef654ce
 class PairStudent(MLPStudent):
     "An MLP that reads pairs of neighbouring pieces too, from rows of its embedding that no piece needs."
     def __init__(self,
@@ -42,7 +42,7 @@ class PairStudent(MLPStudent):
     ):
         super().__init__(num_labels, **kwargs)
         self.vocab_size, self.rows = self.embedding.num_embeddings, None
-        self.register_buffer("slot_pair", torch.full((slots, 2), -1, dtype=torch.int32))
+        self.register_buffer("slot_pair", torch.full((2, slots), -1, dtype=torch.int32))
         self.register_buffer("slot_row", torch.zeros(slots, dtype=torch.int32))
         self.register_buffer("given", torch.zeros(self.vocab_size, dtype=torch.bool)) # rows that hold a pair
 
@@ -60,17 +60,17 @@ def set_pairs(self:PairStudent,
     "Give rows to pairs; of two that need the same slot the first one stays."
     pairs, rows = torch.as_tensor(pairs).view(-1, 2), torch.as_tensor(rows)
     slots, first = np.unique(self._slot(*pairs.T).numpy(), return_index=True)
-    self.slot_pair.fill_(-1)[slots], self.slot_row.fill_(0)[slots] = pairs[first].int(), rows[first].int()
+    self.slot_pair.fill_(-1)[:, slots], self.slot_row.fill_(0)[slots] = pairs[first].T.int(), rows[first].int()
     self.given.fill_(False)[rows[first]] = True
     self.embedding.weight[self.given] = 0 # a pair starts as nothing beside its pieces
 
-# %% ../nbs/04e_pairs.ipynb #347c9ed1
+# %% ../nbs/04e_pairs.ipynb #8fade41c
 @patch
 def _pairs(self:PairStudent, input_ids, attention_mask):
     "The row of each pair of neighbours [B, T - 1], and 1 where there is one."
     first, second = input_ids[:, :-1], input_ids[:, 1:]
     slot = self._slot(first, second)
-    here = (self.slot_pair[slot] == torch.stack([first, second], -1)).all(-1)
+    here = (self.slot_pair[0][slot] == first) & (self.slot_pair[1][slot] == second)
     hit = attention_mask[:, :-1] * attention_mask[:, 1:] * here
     return self.slot_row[slot].long() * here, hit
 
@@ -116,7 +116,7 @@ def explain(self:PairStudent,
     own, pairs = values[:, :input_ids.shape[1]], values[:, input_ids.shape[1]:] / 2
     return logits, own + F.pad(pairs, (0, 0, 0, 1)) + F.pad(pairs, (0, 0, 1, 0))
 
-# %% ../nbs/04e_pairs.ipynb #7cb6a22e
+# %% ../nbs/04e_pairs.ipynb #f9d7d6e5
 @patch
 def cut(self:PairStudent,
     kept: list[int] # token ids, the new vocabulary in its order
@@ -124,8 +124,8 @@ def cut(self:PairStudent,
     "The same student for some of the word pieces, and for the pairs of them."
     new = torch.full((self.vocab_size,), -1)
     new[kept] = torch.arange(len(kept))
-    used = (self.slot_pair >= 0).all(1)
-    pairs, rows = new[self.slot_pair[used].long()], self.slot_row[used].long()
+    used = self.slot_pair[0] >= 0
+    pairs, rows = new[self.slot_pair.T[used].long()], self.slot_row[used].long()
     whole = (pairs >= 0).all(1)
     made = MLPStudent.cut(self, [*kept, *rows[whole].tolist()])
     made.vocab_size = len(made.embedding.weight)

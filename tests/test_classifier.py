@@ -182,7 +182,7 @@ def test_distill_makes_a_folder_that_predict_takes(corpus_folder, teacher_folder
     assert run.returncode == 0, run.stderr
     assert "accuracy" in run.stdout
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "lightx_matched" in card and "decides_as_the_teacher" in card
+    assert "best" in card and "decides_as_the_teacher" in card
     asked = lightx("predict", "cup goal today", "--model", tmp_path / "model", "--json")
     assert set(json.loads(asked.stdout)["probabilities"]) == {"sport", "money", "space"}
     before = (tmp_path / "model" / "model.safetensors").read_bytes()

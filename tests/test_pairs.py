@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_training import examples, trained_densely
+
+from lightx.data import pad
+from lightx.distill import learning_rates, train_student
+from lightx.export import in_int8, write_onnx
+from lightx.losses import Combined, LightX
+from lightx.pairs import PairStudent, pair_information
+from lightx.student import MLPStudent, new_student
+
+texts = st.lists(st.lists(st.integers(1, 39), min_size=1, max_size=12), min_size=1, max_size=5)
+
+
+def pair_student(seed=0, pairs=30, **kwargs):
+    """Pieces 1 to 39, whose pairs have the rows from 60 on."""
+    student = new_student(3, seed, PairStudent, vocab_size=60 + pairs, embed_dim=8, hidden=16, slots=256, embed_std=1.0, **kwargs)
+    chosen = np.random.default_rng(seed).integers(1, 12, (pairs, 2))
+    student.set_pairs(chosen, np.arange(60, 60 + pairs))
+    torch.nn.init.normal_(student.embedding.weight, generator=torch.Generator().manual_seed(seed))
+    return student.eval()
+
+
+@settings(deadline=None, max_examples=40)
+@given(texts, st.sampled_from(["zero", "pad"]), st.sampled_from([0, 128]), st.integers(0, 5))
+def test_explanations_with_pairs_add_up(rows, baseline, width, seed):
+    student, batch = pair_student(seed, baseline=baseline, pool_width=width), pad(rows)
+    logits, values = student.explain(*batch)
+    moved = logits - student.baseline_logits(*batch)
+    assert (values.sum(1) - moved).abs().max() < 1e-5
+    assert (values[batch[1] == 0] == 0).all()
+    torch.testing.assert_close(student(*batch), logits)
+
+
+@settings(deadline=None, max_examples=40)
+@given(texts, st.integers(0, 5))
+def test_the_mean_is_that_of_pieces_and_pairs(rows, seed):
+    student = pair_student(seed)
+    known = {tuple(p): r for p, r in zip(student.slot_pair.T.tolist(), student.slot_row.tolist()) if p[0] >= 0}
+    for row, got in zip(rows, student(*pad(rows))):
+        read = row + [known[o] for o in zip(row, row[1:]) if o in known]
+        mean = student.embedding.weight[read].mean(0)
+        torch.testing.assert_close(got, student.output(student.hidden(mean).relu()), atol=1e-5, rtol=1e-4)
+
+
+def test_training_with_pairs_by_rows_is_training_of_the_whole(monkeypatch):
+    monkeypatch.setattr(MLPStudent, "_few", lambda self, ids: False)
+    plain, rowwise = pair_student(dropout=0.0), pair_student(dropout=0.0)
+    data, start = examples(), plain.embedding.weight.detach().clone()
+    trained_densely(plain, data, LightX(0.3, 10), torch.optim.Adam(plain.parameters()), learning_rates("constant", 3e-3, 90), 4, 3)
+    train_student(rowwise, data, LightX(0.3, 10), 3, 3e-3, 4)
+    assert (plain.embedding.weight[60:] - start[60:]).abs().max() > 1e-2 # pairs learn
+    assert (plain.embedding.weight - rowwise.embedding.weight).abs().max() < 2e-5 and rowwise.rows is None
+
+
+def test_a_word_that_is_left_out_takes_its_pairs_with_it():
+    student = pair_student()
+    pair = next(o for o in student.slot_pair.T.tolist() if o[0] >= 0 and o[0] != o[1])
+    ids, mask = pad([[50, *pair, 50]]) # 50 is in no pair
+    whole, alone = student(ids, mask), student(*pad([[50, pair[0], 50]]))
+    mask[0, 2] = 0
+    torch.testing.assert_close(student(ids, mask), alone)
+    assert not torch.allclose(whole, alone)
+
+
+def test_pairs_survive_saving_and_eight_bits(tmp_path):
+    student, batch = pair_student(), pad([[1, 2, 3, 4, 5, 6, 7, 8, 9], [9, 9, 8]])
+    student.save_pretrained(tmp_path)
+    again = PairStudent.from_pretrained(tmp_path).eval()
+    assert torch.equal(again(*batch), student(*batch)) and torch.equal(again.given, student.given)
+    torch.testing.assert_close(in_int8(student)(*batch), student(*batch), atol=0.05, rtol=0.05)
+
+
+def test_the_graph_reads_pairs(tmp_path):
+    onnxruntime, student = pytest.importorskip("onnxruntime"), pair_student()
+    write_onnx(student, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for rows in ([[1, 2, 3]], [[5, 6, 7, 8, 9, 10, 11, 5, 5], [3, 4]], [[7]]):
+        batch = pad(rows)
+        with torch.no_grad():
+            (logits, values), start = student.explain(*batch), student.baseline_logits(*batch)
+        got = session.run(None, dict(zip(("input_ids", "attention_mask"), (o.numpy() for o in batch))))
+        for a, b in zip(got, (logits, logits.softmax(-1), values, start), strict=True):
+            np.testing.assert_allclose(a, b.numpy(), atol=1e-5)
+
+
+def test_what_pairs_tell_is_counted_by_hand():
+    ids = [[0, 5, 6, 1], [0, 5, 6, 5, 6, 1], [0, 6, 5, 1], [0, 5, 7, 1]]
+    chances = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.6, 0.4]])
+    pairs, told = pair_information(ids, chances, 10, least=1)
+    found = dict(zip(map(tuple, pairs.tolist()), told))
+    assert set(found) == {(5, 6), (6, 5), (5, 7)}
+    share = np.array([0.6, 0.4])
+    for pair, rows in {(5, 6): [0, 1], (6, 5): [1, 2], (5, 7): [3]}.items():
+        mean = chances[rows].mean(0)
+        assert found[pair] == pytest.approx(len(rows) * (mean * np.log(mean / share)).sum(), abs=1e-6)
+    assert pair_information(ids, chances, 10, least=3)[0].shape == (0, 2)
+
+
+def test_combined_learns_with_pairs():
+    data = examples()
+    history = train_student(student := pair_student(), data, Combined(xai_weight=5), epochs=4)
+    assert history[-1]["kd"] < history[0]["kd"] and not student.training
