@@ -149,12 +149,13 @@ def compare(
     from lightx.compare import compare as run_comparison
     from lightx.data import corpus_name
     from lightx.experiment import read_results
-    from lightx.methods import METHODS
+    from lightx.methods import METHODS, NEED_UNLABELLED
     from lightx.teacher import quiet
     quiet()
     parameters = chosen_parameters("method.ipynb", param, data=data, teacher=teacher, max_length=max_length, text=text, label=label,
                                    label_names=label_names)
-    wanted = list(METHODS) if methods == "all" else [o.strip() for o in methods.split(",")]
+    everything = [o for o in METHODS if o not in NEED_UNLABELLED or parameters.get("unlabelled")]
+    wanted = everything if methods == "all" else [o.strip() for o in methods.split(",")]
     out = out or Path("runs")/f"compare_{corpus_name(data or 'bbc_news')}"
     results = run_comparison(out, wanted, numbers(n_per_class, "--n-per-class"), seeds, jobs, parameters, engine)
     show_methods(read_results(results)[1])

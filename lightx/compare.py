@@ -24,7 +24,7 @@ from .experiment import (Prepared, check_parameters, collect, default_parameters
                                run_all, tfidf_svm, where_from, write_results)
 from .metrics import (accuracy, agreement, auc, completeness_error, costs, faithfulness, kl_to_teacher, macro_f1, matthews, occlusion,
                             prediction_agreement)
-from .methods import Task, UNTRAINED, find_method
+from .methods import Task, UNTRAINED, check_unlabelled, find_method
 from .store import load_shard, run_settings, save_shard
 from .teacher import predict
 
@@ -136,7 +136,7 @@ def reference_rows(
     row: dict           # that every row has
 ) -> list[dict]:
     "What does not depend on the seed: the teacher, TF-IDF + SVM, and the costs of every method."
-    task = Task(made.teacher, made.train)
+    task = Task(made.teacher, made.train, unlabelled=made.unlabelled)
     found = {name: {f.__name__: f(scores, made.test.labels) for f in (accuracy, macro_f1, matthews)}
              for name, scores in (("teacher", made.test_logits), ("tfidf_svm", tfidf_svm(made.texts["train"], made.texts["test"])))}
     found["teacher"] |= costs(partial(load_model, made.teacher.model.name_or_path))
@@ -155,8 +155,8 @@ def compare(
     "Train and measure every method, and write the results and the report."
     known, parameters = default_parameters(experiment_notebook("method.ipynb")), parameters or {}
     check_parameters(parameters, known)
-    for o in methods: find_method(o)
     chosen, budgets = known | parameters, sorted(n_per_class, key=lambda n: n or np.inf, reverse=True)
+    for o in methods: check_unlabelled(find_method(o).__name__, chosen["unlabelled"])
     chosen["teacher"] = shared_teacher(chosen, budgets[0])
     Path(out).mkdir(parents=True, exist_ok=True)
     wanted, runs = {k: v for k, v in chosen.items() if k in inspect.signature(prepare).parameters}, []

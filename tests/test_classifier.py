@@ -196,7 +196,7 @@ def test_distill_makes_a_folder_that_predict_takes(corpus_folder, teacher_folder
 def test_distill_learns_from_texts_without_labels(corpus_folder, teacher_folder, tmp_path):
     command = ["distill", "--data", corpus_folder, "--teacher", teacher_folder, "--max-length", 16, "--recipe", "best_unlabelled"]
     lacking = lightx(*command, "--out", tmp_path / "none")
-    assert lacking.returncode == 2 and "name some, by --unlabelled" in lacking.stderr and len(lacking.stderr.strip().splitlines()) == 1
+    assert lacking.returncode == 2 and "name some, by unlabelled" in lacking.stderr and len(lacking.stderr.strip().splitlines()) == 1
     run = lightx(*command, "--n-per-class", 5, "--unlabelled", "rest", "--out", tmp_path / "model")
     assert run.returncode == 0, run.stderr
     assert '"recipe": "best_unlabelled"' in (tmp_path / "model" / "classifier.json").read_text()
