@@ -25,6 +25,8 @@ class StudentStack(nn.Module):
         super().__init__()
         shapes = [{k: v.shape for k, v in o.named_parameters()} for o in students]
         if any(o != shapes[0] for o in shapes): raise InputError("these students differ in shape: stack those that are alike")
+        if other := next((o for o in students if type(o) is not MLPStudent), None):
+            raise InputError(f"a {type(other).__name__} cannot be stacked: train it by itself")
         self.size, self.pad_id, self._one = len(students), students[0].pad_id, (copy.deepcopy(students[0]),)
         weights = {k: [dict(o.named_parameters())[k].detach() for o in students] for k, _ in students[0].named_parameters()}
         self.embedding = nn.Embedding.from_pretrained(torch.cat(weights.pop("embedding.weight"), 1), freeze=False)
