@@ -91,11 +91,12 @@ def prepare(
 
 def _unlabelled(teacher, source, train, few, column, max_length, progress):
     "Token ids of texts without labels, and the teacher's logits of them."
-    taken = set(few["text"])
-    texts = [o for o in (train["text"] if source == "rest" else load_texts(source, text=column)) if o not in taken]
-    if not texts: raise InputError(f"unlabelled {source!r}: no text is left there that is not a training text: take fewer a class, or another file")
+    taken, texts = set(few["text"]), train["text"][:] if source == "rest" else load_texts(source, text=column)
+    left = [i for i, o in enumerate(texts) if o not in taken]
+    if not left: raise InputError(f"unlabelled {source!r}: no text is left there that is not a training text: take fewer a class, or another file")
     ids = tokenize(teacher.tokenizer, texts, max_length)
-    return ids, corpus_logits(teacher, ids, progress)
+    logits = corpus_logits(teacher, ids, progress) # of all, so that another choice of training texts finds them
+    return [ids[i] for i in left], logits[left]
 
 def load_finetuned(
     name: str,              # a base model, or one fine-tuned for these classes
