@@ -62,7 +62,9 @@ class _Asked(nn.Module):
         super().__init__()
         self.student, self.what = student, what
 
-    def forward(self): return self.what(self.student)
+    def forward(self):
+        "The answer."
+        return self.what(self.student)
 
 # %% ../nbs/06d_stack.ipynb #b6f24256
 class StackedLightX:

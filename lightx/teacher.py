@@ -156,7 +156,8 @@ def finetune(
     progress: bool = True       # show a bar
 ) -> Path:                      # the folder of the fine-tuned teacher, under `cache_dir()`
     "The folder of a teacher fine-tuned on `train`: found if it is there, made if not."
-    key = content_key(name, fingerprint(train), max_length, epochs, lr, seed)
+    passes = int(epochs) if epochs == int(epochs) else epochs # 4 and 4.0 are the same training
+    key = content_key(name, fingerprint(train), max_length, passes, lr, seed)
     folder = cache_dir()/"teachers"/f"{corpus_name(name)}-{key}"
     if folder.exists(): return folder
     from transformers import set_seed
