@@ -58,11 +58,10 @@ class Plan:
 @patch
 def epochs(self:Task,
     least: int = 10,      # epochs at least
-    batch_size: int = 32, # texts a step
-    texts: int = 0        # in one epoch; default: the task's
+    batch_size: int = 32  # texts a step
 ) -> int:
     "Passes over the texts: `least`, or as many as make the task's steps."
-    return max(least, math.ceil(self.steps / math.ceil((texts or len(self.examples)) / batch_size)))
+    return max(least, math.ceil(self.steps / math.ceil(len(self.examples) / batch_size)))
 
 # %% ../nbs/06c_methods.ipynb #f99e15cc
 METHODS = {}
@@ -161,7 +160,8 @@ def informed(
 
 def _best(task, examples):
     "The recipe on some texts."
-    return Plan(informed(task, examples), BEST, task.epochs(10, 64, len(examples)), 1e-3, "adamw", 64, examples, "one_cycle")
+    steps = math.ceil(len(examples) / 64) # an epoch
+    return Plan(informed(task, examples), BEST, max(10, math.ceil(400 / steps)), 1e-3, "adamw", 64, examples, "one_cycle")
 
 @method
 def best(task: Task) -> Plan: # what it trains for
