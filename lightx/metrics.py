@@ -190,8 +190,8 @@ def _weights(model):
 def n_parameters(
     model # any module
 ) -> int:
-    "Numbers that a model consists of."
-    return sum(o.numel() for o in _weights(model))
+    "Numbers that a model consists of, but for tables of where they lie."
+    return sum(o.numel() for o in _weights(model) if o.dtype not in (torch.bool, torch.int32, torch.int64))
 
 def n_bytes(
     model # any module
