@@ -9,6 +9,7 @@ from lightx.data import pad
 from lightx.distill import learning_rates, train_student
 from lightx.export import in_int8, write_onnx
 from lightx.losses import Combined, LightX
+from lightx.metrics import n_parameters
 from lightx.pairs import PairStudent, pair_information
 from lightx.student import MLPStudent, new_student
 
@@ -98,6 +99,10 @@ def test_what_pairs_tell_is_counted_by_hand():
         mean = chances[rows].mean(0)
         assert found[pair] == pytest.approx(len(rows) * (mean * np.log(mean / share)).sum(), abs=1e-6)
     assert pair_information(ids, chances, 10, least=3)[0].shape == (0, 2)
+
+
+def test_pairs_cost_no_parameters():
+    assert n_parameters(PairStudent(4)) == n_parameters(MLPStudent(4)) <= 3_940_868
 
 
 def test_combined_learns_with_pairs():
