@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from .data import InputError, atomic_path, check_new, length_batches, pad_arrays
 from .distill import explain_student, predict_student
 from .experiment import prepare
-from .methods import Task, UNTRAINED, check_unlabelled, find_method, train
+from .methods import METHODS, NEED_UNLABELLED, Task, UNTRAINED, check_unlabelled, find_method, train
 from .metrics import accuracy, agreement, macro_f1, n_bytes, n_parameters, prediction_agreement
 from .pairs import PairStudent
 from .plots import colour
@@ -337,7 +337,9 @@ def distill(
     check_new(out)
     if recipe in UNTRAINED: raise InputError(f"recipe {recipe!r} makes no student: take one that trains, such as lightx_matched")
     find_method(recipe)
-    check_unlabelled(recipe, settings.get("unlabelled"))
+    check_unlabelled(recipe, more := settings.get("unlabelled"))
+    if more and recipe in METHODS and recipe not in NEED_UNLABELLED:
+        raise InputError(f"recipe {recipe} would not read {more!r}: take best_unlabelled")
     made = prepare(max_length=max_length, progress=progress, **settings)
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
     student, _ = train(recipe, Task(made.teacher, made.train, seed, steps, unlabelled=made.unlabelled, **choices), progress)

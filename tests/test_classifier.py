@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from lightx.attribution import apply_target
-from lightx.classifier import KINDS, Classifier
+from lightx.classifier import KINDS, Classifier, distill
 from lightx.data import InputError, pad
 from lightx.experiment import prepare
 from lightx.export import OnnxClassifier, cut_vocabulary, in_int8, write_onnx
@@ -200,6 +200,11 @@ def test_distill_learns_from_texts_without_labels(corpus_folder, teacher_folder,
     run = lightx(*command, "--n-per-class", 5, "--unlabelled", "rest", "--out", tmp_path / "model")
     assert run.returncode == 0, run.stderr
     assert '"recipe": "best_unlabelled"' in (tmp_path / "model" / "classifier.json").read_text()
+
+
+def test_texts_that_a_recipe_would_not_read_are_refused(corpus_folder, tmp_path):
+    with pytest.raises(InputError, match="recipe best would not read 'rest': take best_unlabelled"):
+        distill(tmp_path / "model", data=str(corpus_folder), unlabelled="rest")
 
 
 def test_texts_without_labels_are_those_that_have_none(corpus_folder, teacher_folder, tmp_path):
