@@ -137,10 +137,11 @@ def test_a_base_model_is_fine_tuned_once(corpus_folder, base_folder):
     assert first.known.logits.tolist() == second.known.logits.tolist()
 
 
-def test_defaults_of_the_notebook_are_those_of_prepare():
+@pytest.mark.parametrize("notebook, other", [("alpha.ipynb", {"progress", "unlabelled"}), ("method.ipynb", {"progress"})])
+def test_defaults_of_the_notebook_are_those_of_prepare(notebook, other):
     import inspect
-    known = default_parameters(experiment_notebook("alpha.ipynb"))
-    own = {k: p.default for k, p in inspect.signature(prepare).parameters.items() if k != "progress"}
+    known = default_parameters(experiment_notebook(notebook))
+    own = {k: p.default for k, p in inspect.signature(prepare).parameters.items() if k not in other}
     assert own == {k: known[k] for k in own}
 
 
