@@ -43,6 +43,11 @@ class Examples:
 
     def __len__(self): return len(self.labels)
 
+    @property
+    def ids(self) -> list[list[int]]:
+        "The token ids of each text, without padding."
+        return [row[:n].tolist() for row, n in zip(self.input_ids, self.lengths)]
+
 @patch
 def batch(self:Examples,
     rows: torch.Tensor # [B], row numbers

@@ -152,8 +152,7 @@ def informed(
     with torch.no_grad(): student.embedding.weight.copy_(teacher_start(task.teacher, tokens, student.embedding.embedding_dim))
     # BERT's vocabulary is ordered by frequency, so of the rows that no text needs, the last are missed least.
     free = np.setdiff1d(np.arange(student.vocab_size), tokens.numpy())[::-1]
-    texts = [o[:n].numpy() for o, n in zip(examples.input_ids, examples.lengths)]
-    pairs, _ = pair_information(texts, examples.logits.softmax(-1).numpy(), student.vocab_size)
+    pairs, _ = pair_information(examples.ids, examples.logits.softmax(-1).numpy(), student.vocab_size)
     most = min(MOST_PAIRS, len(free), len(pairs))
     student.set_pairs(pairs[:most], free[:most].copy())
     return student

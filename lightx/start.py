@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from .data import cache_dir, content_key, atomic_path
-from .store import load_shard, save_shard, weights_key
+from .data import content_key
+from .store import kept_array, weights_key
 
 # %% ../nbs/04d_start.ipynb #388f8f1d
 @torch.no_grad()
@@ -33,12 +33,10 @@ def vocabulary_vectors(
     teacher,                # `Teacher`
     progress: bool = True   # show a bar
 ) -> torch.Tensor:          # [V, width of the teacher]
-    "`piece_vectors` of the whole vocabulary: read where they are known, computed and kept where not."
-    file = cache_dir()/"vocabulary"/f"{content_key(weights_key(teacher.model))}.safetensors"
-    if not file.exists():
-        vectors = piece_vectors(teacher, range(teacher.model.config.vocab_size), progress=progress)
-        with atomic_path(file) as tmp: tmp.write_bytes(save_shard({"vectors": vectors.numpy()}))
-    return torch.from_numpy(load_shard(file.read_bytes())["vectors"])
+    "`piece_vectors` of the whole vocabulary, kept."
+    pieces = range(teacher.model.config.vocab_size)
+    made = kept_array("vocabulary", content_key(weights_key(teacher.model)), lambda: piece_vectors(teacher, pieces, progress=progress).numpy())
+    return torch.from_numpy(made)
 
 # %% ../nbs/04d_start.ipynb #f71e5904
 def principal(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FIELDS', 'text_key', 'weights_key', 'run_settings', 'pack_shard', 'unpack_shard', 'Store', 'Explainer',
            'measured_cut', 'in_turn', 'store_folder', 'attribute', 'Explanations', 'warn_above', 'describe',
-           'explain_corpus', 'corpus_logits', 'Verdict', 'verify']
+           'explain_corpus', 'kept_array', 'corpus_logits', 'Verdict', 'verify']
 
 # %% ../nbs/03_store.ipynb #998a1d19
 import hashlib, json, random
@@ -249,18 +249,28 @@ def explain_corpus(
     return Explanations([o["values"] for o in rows], *(np.stack([o[f] for o in rows]) for f in FIELDS))
 
 # %% ../nbs/03_store.ipynb #d3594d05
+def kept_array(
+    folder: str, # under `cache_dir()`
+    key: str,    # of everything that the array depends on
+    compute      # -> array
+) -> np.ndarray:
+    "An array that is read where it is known, computed and kept where not."
+    file = cache_dir()/folder/f"{key}.safetensors"
+    if not file.exists():
+        values = compute()
+        with atomic_path(file) as tmp: tmp.write_bytes(save_shard({"values": values}))
+    [values] = load_shard(file.read_bytes()).values()
+    return values
+
 def corpus_logits(
     teacher,                # `Teacher`
     ids: list[list[int]],   # N lists of token ids
     progress: bool = True   # show a bar
 ) -> np.ndarray:            # [N, C]
-    "The teacher's logits of a corpus: read where they are known, computed and kept where not."
+    "The teacher's logits of a corpus, kept."
     texts = hashlib.sha256(b"".join(map(text_key, ids))).hexdigest()
-    file = cache_dir()/"logits"/f"{content_key(run_settings(teacher), texts)}.safetensors"
-    if not file.exists():
-        logits = predict(teacher.model, ids, teacher.pad_id, progress=progress).numpy()
-        with atomic_path(file) as tmp: tmp.write_bytes(save_shard({"logits": logits}))
-    return load_shard(file.read_bytes())["logits"]
+    def compute(): return predict(teacher.model, ids, teacher.pad_id, progress=progress).numpy()
+    return kept_array("logits", content_key(run_settings(teacher), texts), compute)
 
 # %% ../nbs/03_store.ipynb #c47df444
 @dataclass
