@@ -45,11 +45,12 @@ class PairStudent(MLPStudent):
         self.register_buffer("slot_pair", torch.full((2, slots), -1, dtype=torch.int32))
         self.register_buffer("slot_row", torch.zeros(slots, dtype=torch.int32))
         self.register_buffer("given", torch.zeros(self.vocab_size, dtype=torch.bool)) # rows that hold a pair
+        self.register_buffer("hashed_as", torch.arange(self.vocab_size, dtype=torch.int32)) # a piece's id before the student was cut
 
 @patch
 def _slot(self:PairStudent, first, second):
     "The slot of each pair."
-    return (first * 7919 + second * 104729) % len(self.slot_row)
+    return (self.hashed_as[first].long() * 7919 + self.hashed_as[second].long() * 104729) % len(self.slot_row)
 
 @patch
 @torch.no_grad()
@@ -122,16 +123,14 @@ def cut(self:PairStudent,
     kept: list[int] # token ids, the new vocabulary in its order
 ):                  # of the same class
     "The same student for some of the word pieces, and for the pairs of them."
-    new = torch.full((self.vocab_size,), -1)
-    new[kept] = torch.arange(len(kept))
-    used = self.slot_pair[0] >= 0
-    pairs, rows = new[self.slot_pair.T[used].long()], self.slot_row[used].long()
-    whole = (pairs >= 0).all(1)
-    made = MLPStudent.cut(self, [*kept, *rows[whole].tolist()])
-    made.vocab_size = len(made.embedding.weight)
-    weight, given = made.embedding.weight.clone(), self.given[kept]
-    made.given = torch.zeros(made.vocab_size, dtype=torch.bool)
-    made.set_pairs(pairs[whole].numpy(), np.arange(len(kept), made.vocab_size))
-    with torch.no_grad(): made.embedding.weight.copy_(weight)
-    made.given[:len(kept)] = given # still rows of pairs for the pieces that lost them
+    new = torch.full((self.vocab_size + 1,), -1, dtype=torch.int32) # the last one for slots that are empty
+    new[kept] = torch.arange(len(kept), dtype=torch.int32)
+    pairs = new[self.slot_pair.long()]
+    left = (pairs >= 0).all(0)
+    rows = [*kept, *self.slot_row[left].tolist()]
+    made = MLPStudent.cut(self, rows)
+    made.vocab_size, made.hashed_as = len(rows), self.hashed_as[rows]
+    made.slot_pair, made.slot_row = pairs.masked_fill(~left, -1), self.slot_row * 0
+    made.slot_row[left] = torch.arange(len(kept), len(rows), dtype=torch.int32)
+    made.given = torch.cat([self.given[kept], torch.ones(len(rows) - len(kept), dtype=torch.bool)]) # a piece that lost its row stays without
     return made

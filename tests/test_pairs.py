@@ -16,10 +16,10 @@ from lightx.student import MLPStudent, new_student
 texts = st.lists(st.lists(st.integers(1, 39), min_size=1, max_size=12), min_size=1, max_size=5)
 
 
-def pair_student(seed=0, pairs=30, **kwargs):
+def pair_student(seed=0, pairs=30, most=12, **kwargs):
     """Pieces 1 to 39, whose pairs have the rows from 60 on."""
     student = new_student(3, seed, PairStudent, vocab_size=60 + pairs, embed_dim=8, hidden=16, slots=256, embed_std=1.0, **kwargs)
-    chosen = np.random.default_rng(seed).integers(1, 12, (pairs, 2))
+    chosen = np.random.default_rng(seed).integers(1, most, (pairs, 2))
     student.set_pairs(chosen, np.arange(60, 60 + pairs))
     torch.nn.init.normal_(student.embedding.weight, generator=torch.Generator().manual_seed(seed))
     return student.eval()
@@ -55,6 +55,17 @@ def test_training_with_pairs_by_rows_is_training_of_the_whole(monkeypatch):
     train_student(rowwise, data, LightX(0.3, 10), 3, 3e-3, 4)
     assert (plain.embedding.weight[60:] - start[60:]).abs().max() > 1e-2 # pairs learn
     assert (plain.embedding.weight - rowwise.embedding.weight).abs().max() < 2e-5 and rowwise.rows is None
+
+
+@settings(deadline=None, max_examples=30)
+@given(texts, st.sets(st.integers(1, 39), max_size=30), st.integers(0, 5))
+def test_a_cut_student_keeps_every_pair_of_its_pieces(rows, lost, seed):
+    student, kept = pair_student(seed, pairs=120, most=40), sorted({*range(1, 40)} - lost) # so many pairs want the same slots under new names
+    rows = [row for o in rows if (row := [i for i in o if i in kept])] or [kept]
+    small = student.cut(kept)
+    there = [o for o in student.slot_pair.T.tolist() if o[0] >= 0 and {*o} <= {*kept}]
+    assert int((small.slot_pair[0] >= 0).sum()) == len(there)
+    torch.testing.assert_close(small(*pad([[kept.index(i) for i in row] for row in rows])), student(*pad(rows)))
 
 
 def test_a_word_that_is_left_out_takes_its_pairs_with_it():
