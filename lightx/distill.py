@@ -75,10 +75,11 @@ def toy_corpus(
 @patch
 def joined(self:Examples,
     ids: list[list[int]],   # M lists of token ids
-    logits                  # the teacher's of these texts [M, C]
+    logits,                 # the teacher's of these texts [M, C]
+    labels=None             # their class numbers, where they are known
 ) -> Examples:              # N + M texts
-    "The same texts, and more of which only the teacher's logits are known."
-    made, more = copy.copy(self), Examples(ids, [-100] * len(ids))
+    "The same texts, and more that are not explained."
+    made, more = copy.copy(self), Examples(ids, [-100] * len(ids) if labels is None else labels)
     width = max(self.input_ids.shape[1], more.input_ids.shape[1])
     if self.attributions is not None: more.attributions = self.attributions.new_zeros(len(ids), 1, self.attributions.shape[2])
     for name in ("input_ids", "attention_mask") + ("attributions",) * (self.attributions is not None):
@@ -86,7 +87,8 @@ def joined(self:Examples,
         setattr(made, name, torch.cat([F.pad(o, (*[0, 0] * (o.dim() - 2), 0, width - o.shape[1])) for o in parts]))
     made.lengths, made.labels = torch.cat([self.lengths, more.lengths]), torch.cat([self.labels, more.labels])
     made.logits, made.baseline_logits = torch.cat([self.logits, torch.as_tensor(logits)]), None
-    made.explained = torch.arange(len(made.labels)) < len(self)
+    explained = torch.ones(len(self), dtype=torch.bool) if self.explained is None else self.explained
+    made.explained = torch.cat([explained, torch.zeros(len(ids), dtype=torch.bool)])
     return made
 
 # %% ../nbs/06_distill.ipynb #leanr0w1
