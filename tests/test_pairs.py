@@ -87,10 +87,10 @@ def test_pairs_survive_saving_and_eight_bits(tmp_path):
 
 
 def test_the_graph_reads_pairs(tmp_path):
-    onnxruntime, student = pytest.importorskip("onnxruntime"), pair_student()
+    onnxruntime, student = pytest.importorskip("onnxruntime"), pair_student().cut([0, *range(11, 0, -1), 50]) # ids are not what is hashed
     write_onnx(student, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    for rows in ([[1, 2, 3]], [[5, 6, 7, 8, 9, 10, 11, 5, 5], [3, 4]], [[7]]):
+    for rows in ([[1, 2, 3]], [[5, 6, 7, 8, 9, 10, 11, 5, 5], [3, 4]], [[12, 7]]):
         batch = pad(rows)
         with torch.no_grad():
             (logits, values), start = student.explain(*batch), student.baseline_logits(*batch)
