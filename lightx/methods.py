@@ -146,18 +146,20 @@ def informed(
     task: Task,         # its teacher, seed and classes
     examples: Examples, # by which pieces are counted and pairs chosen
     most: int = 8000,   # pairs; 60,000 gained no more on AG News
-    more_rows: int = 0, # for pairs, beside those that no piece needs
+    grow: bool = False, # by rows for the pairs that find no free one
     **kwargs            # of `PairStudent`
 ) -> PairStudent:
     "A student whose pieces start from the teacher's, and that reads the pairs which say most about the teacher's decisions."
     tokens, V = examples.input_ids[examples.attention_mask.bool()], task.teacher.model.config.vocab_size
-    student = mlp(task, PairStudent, vocab_size=V + more_rows, **kwargs)
-    with torch.no_grad(): student.embedding.weight[:V] = teacher_start(task.teacher, tokens, student.embedding.embedding_dim)
     # BERT's vocabulary is ordered by frequency, so of the rows that no text needs, the last are missed least.
-    free = np.setdiff1d(np.arange(V + more_rows), tokens.numpy())[::-1]
+    free = np.setdiff1d(np.arange(V), tokens.numpy())[::-1]
+    more = max(0, most - len(free)) if grow else 0
+    rows = np.concatenate([free, np.arange(V, V + more)])
+    student = mlp(task, PairStudent, vocab_size=V + more, **kwargs)
+    with torch.no_grad(): student.embedding.weight[:V] = teacher_start(task.teacher, tokens, student.embedding.embedding_dim)
     pairs, _ = pair_information(examples.ids, examples.logits.softmax(-1).numpy(), V)
-    most = min(most, len(free), len(pairs))
-    student.set_pairs(pairs[:most], free[:most].copy())
+    most = min(most, len(rows), len(pairs))
+    student.set_pairs(pairs[:most], rows[:most])
     return student
 
 def _best(task, examples):
