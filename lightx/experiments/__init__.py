@@ -1,0 +1,15 @@
+"""From a corpus to a figure: prepared data, results files, papermill runs, the sweep over alpha, the comparison of methods"""
+
+from .preparation import load_finetuned, PAPER, PAPER_SETTINGS, prepare, Prepared, tfidf_svm
+from .results import PACKAGES, provenance, read_results, write_results
+from .runs import (check_parameters, collect, default_parameters, experiment_notebook, injected_names, parse_parameter, QUIET, result_files,
+                   run_all, run_notebook)
+from .alpha_sweep import alpha_curves, bert_base, CURVE, curve_name, load_model, parse_alphas, run_path, summary, sweep, sweep_references
+from .comparison import (compare, comparison_references, explanation_measures, load_student, mean_faithfulness, measure_student, method_costs,
+                         method_path, paired_differences, shared_teacher, student_logits, teacher_occlusion)
+
+__all__ = ["load_finetuned", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "tfidf_svm", "PACKAGES", "provenance", "read_results",
+           "write_results", "check_parameters", "collect", "default_parameters", "experiment_notebook", "injected_names", "parse_parameter", "QUIET",
+           "result_files", "run_all", "run_notebook", "alpha_curves", "bert_base", "CURVE", "curve_name", "load_model", "parse_alphas", "run_path",
+           "summary", "sweep", "sweep_references", "compare", "comparison_references", "explanation_measures", "load_student", "mean_faithfulness",
+           "measure_student", "method_costs", "method_path", "paired_differences", "shared_teacher", "student_logits", "teacher_occlusion"]

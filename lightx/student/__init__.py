@@ -1,0 +1,10 @@
+"""Small networks that explain themselves: `student(ids, mask)` and `student.explain(ids, mask)`"""
+
+from .mlp import MLPStudent, new_student, relu_secant
+from .bigram import bigram_information, BigramStudent
+from .lstm import LSTMStudent, without_fusion
+from .selection import SelectStudent
+from .initial_embeddings import principal_components, sif_weights, teacher_embeddings, token_vectors, vocabulary_vectors
+
+__all__ = ["MLPStudent", "new_student", "relu_secant", "bigram_information", "BigramStudent", "LSTMStudent", "without_fusion", "SelectStudent",
+           "principal_components", "sif_weights", "teacher_embeddings", "token_vectors", "vocabulary_vectors"]
