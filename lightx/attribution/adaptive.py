@@ -65,11 +65,11 @@ class ChangeOfVariables:
 @patch
 def integrate(self:Paths,
     warp: ChangeOfVariables, # change of variables of each path
-    texts: torch.Tensor, # [P], row of the text
-    a: torch.Tensor,     # [P], where the piece begins, in the new variable
-    b: torch.Tensor,     # [P], where it ends
-    n: int               # nodes a piece
-) -> torch.Tensor:       # [P, T, C]
+    texts: torch.Tensor,     # [P], row of the text
+    a: torch.Tensor,         # [P], where the piece begins, in the new variable
+    b: torch.Tensor,         # [P], where it ends
+    n: int                   # nodes a piece
+) -> torch.Tensor:           # [P, T, C]
     "The attributions that each piece of a path contributes."
     nodes, weights = (o.to(a.device) for o in gauss_legendre(n))
     piece = torch.arange(len(texts), device=a.device).repeat_interleave(n)
@@ -107,12 +107,12 @@ def _integrate(paths, warp, pieces, nodes, spread):
 
 # %% ../../nbs/03_attribution/adaptive.ipynb #4c250992
 def refine(
-    paths: Paths,       # of B texts
-    warp: ChangeOfVariables, # their changes of variables
-    ends: torch.Tensor, # [B, 2, C], the target at the baseline and at the text
-    nodes: int,         # Gauss-Legendre nodes a piece
-    tol: float,         # relative completeness error allowed
-    max_steps: int      # gradient evaluations a text at most
+    paths: Paths,                       # of B texts
+    warp: ChangeOfVariables,            # their changes of variables
+    ends: torch.Tensor,                 # [B, 2, C], the target at the baseline and at the text
+    nodes: int,                         # Gauss-Legendre nodes a piece
+    tol: float,                         # relative completeness error allowed
+    max_steps: int                      # gradient evaluations a text at most
 ) -> tuple[torch.Tensor, torch.Tensor]: # attributions [B, T, C], steps [B]
     "Integrate whole paths, and halve the worst pieces until the errors of each text's pieces add up to `tol` at most."
     apart, texts = spread(ends), torch.arange(len(ends), device=ends.device)
@@ -193,12 +193,12 @@ def chosen_precision(
     precision: str,      # see `PRECISIONS`
     device: torch.device # where the teacher is
 ) -> str:                # "float32" or "bfloat16"
-    "The precision of the passes with gradients."
+    "The precision of the gradient evaluations."
     check_choice("precision", precision, PRECISIONS)
     return str(faster_dtype(device)).removeprefix("torch.") if precision == "auto" else precision
 
 def _rough_type(precision, device):
-    "The type of the passes with gradients where it is not the model's own, else None."
+    "The type of the gradient evaluations where it is not the model's own, else None."
     return torch.bfloat16 if chosen_precision(precision, device) == "bfloat16" else None
 
 def integrated_gradients(
@@ -234,18 +234,18 @@ def integrated_gradients(
 
 # %% ../../nbs/03_attribution/adaptive.ipynb #95ba1d42
 def captum_attributions(
-    model,                          # a sequence classifier of transformers
-    input_ids: torch.Tensor,        # [B, T]
-    attention_mask: torch.Tensor,   # [B, T], 1 = token
-    target: str = "logits",         # see `TARGETS`
-    n_steps: int = 50,              # Gauss-Legendre points
+    model,                                 # a sequence classifier of transformers
+    input_ids: torch.Tensor,               # [B, T]
+    attention_mask: torch.Tensor,          # [B, T], 1 = token
+    target: str = "logits",                # see `TARGETS`
+    n_steps: int = 50,                     # Gauss-Legendre points
     internal_batch_size: int | None = None # points in one pass
-) -> torch.Tensor:                  # [B, T, C]
+) -> torch.Tensor:                         # [B, T, C]
     "The same by captum's `LayerIntegratedGradients`, class by class, with the padding embedding as baseline."
     from captum.attr import LayerIntegratedGradients
     def forward(ids, mask): return apply_target(model(input_ids=ids, attention_mask=mask).logits, target)
     ig = LayerIntegratedGradients(forward, model.get_input_embeddings())
     blank = torch.full_like(input_ids, model.config.pad_token_id or 0)
     result = [ig.attribute(input_ids, blank, target=c, additional_forward_args=(attention_mask,), n_steps=n_steps,
-                         internal_batch_size=internal_batch_size).sum(-1) for c in range(model.config.num_labels)]
+                           internal_batch_size=internal_batch_size).sum(-1) for c in range(model.config.num_labels)]
     return torch.stack(result, -1).detach() * attention_mask[..., None]

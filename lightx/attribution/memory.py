@@ -20,7 +20,7 @@ from ..teacher import measure_seconds
 def gradient_bytes(
     paths: Paths # of any texts
 ) -> int:        # bytes
-    "The memory that one point with gradients takes: what its forward pass keeps, and as much again for the gradients on their way."
+    "The memory that one gradient evaluation takes: what its forward pass keeps, and as much again for the gradients on their way."
     kept, row = {}, torch.zeros(1, dtype=torch.long, device=paths.mask.device)
     x, _, mask = paths.at(row, torch.full((1,), 0.5, device=row.device))
     def keep(o):
@@ -30,7 +30,7 @@ def gradient_bytes(
     return round(2.2 * sum(kept.values())) # a tenth for what the allocator keeps
 
 def _there_and_back(paths, rows):
-    "A forward and a backward pass of points with gradients."
+    "A forward and a backward pass."
     x, _, mask = paths.at(rows, torch.full_like(rows, 0.5, dtype=torch.float))
     torch.autograd.grad(paths.quick(x.requires_grad_(), mask)[:, 0].sum(), x)
 
@@ -47,7 +47,7 @@ def best_max_tokens(
         length, need = input_ids.shape[1], gradient_bytes(paths)
         if (most := int(memory * 2**30 / need)) < 1:
             raise InputError(f"memory {memory:g} GiB is too little: one text of {length} tokens needs {need / 2**30:.2g} GiB: "
-                             "give more, or cut the texts with max_length")
+                             "give more, or truncate the texts with max_length")
         points, best, n = 1, math.inf, max(1, 512 // length)
         while True:
             rows = torch.arange(n := min(n, most), device=input_ids.device) % len(input_ids)

@@ -32,13 +32,13 @@ def gauss_legendre(n: int) -> tuple[torch.Tensor, torch.Tensor]: # nodes [n] in 
 
 # %% ../../nbs/03_attribution/plain.ipynb #af3b983d
 def class_gradients(
-    x: torch.Tensor,      # [P, T, D], points that `y` was computed from
-    y: torch.Tensor,      # [P, C]
-    step: torch.Tensor,   # [P, T, D], direction for each token
-    free: bool,           # the classes sum to a constant, so the last one follows
-    differentiable: bool = False # keep the graph, so that the slopes have a gradient themselves
-) -> torch.Tensor:        # [P, T, C]
-    "How each class of `y` moves when a token of `x` takes its step: a backward pass for each class."
+    x: torch.Tensor,             # [P, T, D], points that `y` was computed from
+    y: torch.Tensor,             # [P, C]
+    step: torch.Tensor,          # [P, T, D], direction for each token
+    free: bool,                  # the classes sum to a constant, so the last one follows
+    differentiable: bool = False # keep the graph, so that the gradients have gradients themselves
+) -> torch.Tensor:               # [P, T, C]
+    "The directional derivative of each class of `y` along the step of each token of `x`: a backward pass for each class."
     gradients = []
     for c in range(last := y.shape[1] - free):
         g, = torch.autograd.grad(y[:, c].sum(), x, retain_graph=differentiable or c < last - 1, create_graph=differentiable)
@@ -48,12 +48,12 @@ def class_gradients(
 
 # %% ../../nbs/03_attribution/plain.ipynb #cb8c9b75
 def plain_integrated_gradients(
-    answer,               # embeddings [P, T, D], mask [P, T] -> logits [P, C]
-    x: torch.Tensor,      # embeddings [B, T, D]
-    mask: torch.Tensor,   # [B, T], 1 = token
+    answer,                 # embeddings [P, T, D], mask [P, T] -> logits [P, C]
+    x: torch.Tensor,        # embeddings [B, T, D]
+    mask: torch.Tensor,     # [B, T], 1 = token
     target: str = "logits", # see `lightx.attribution.TARGETS`
-    n_steps: int = 16     # Gauss-Legendre points
-) -> torch.Tensor:        # [B, T, C], zero at padding
+    n_steps: int = 16       # Gauss-Legendre points
+) -> torch.Tensor:          # [B, T, C], zero at padding
     "Integrated Gradients from the zero embedding, with all points of all texts in one pass; differentiable where gradients are enabled."
     differentiable = torch.is_grad_enabled()
     nodes, weights = (o.to(x) for o in gauss_legendre(n_steps))

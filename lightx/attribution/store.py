@@ -63,8 +63,8 @@ def unpack_shard(data: bytes) -> dict[bytes, dict]: # text key -> its arrays
 class Store:
     "Explanations on disk, by text."
     def __init__(self,
-        folder: str | Path,       # made if it is missing
-        settings: dict,           # from `run_settings`; a store with other settings is refused
+        folder: str | Path,          # created if it is missing
+        settings: dict,              # from `run_settings`; a store with other settings is refused
         sharding: dict | None = None # `max_tokens` and `shard_texts` of a new store; one that exists keeps its own
     ):
         self.folder, manifest, self.where = Path(folder), Path(folder)/"manifest.json", {}
@@ -103,8 +103,8 @@ class Store:
         self._take_in(file, data)
 
     def plan(self,
-        ids: list[list[int]] # N lists of token ids
-    ) -> list[list[list[int]]]: # of each shard that is to be made
+        ids: list[list[int]]    # N lists of token ids
+    ) -> list[list[list[int]]]: # of each shard that is to be computed
         "The texts that are not there yet, sharded by like length."
         texts = sorted({text_key(o): o for o in ids}.values(), key=lambda o: (len(o), o))
         size = self.sharding["shard_texts"]
@@ -126,7 +126,7 @@ def cached_array(
     key: str,    # of everything that the array depends on
     compute      # -> array
 ) -> np.ndarray:
-    "An array that is read where it is known, computed and kept where not."
+    "An array that is read where it was kept, computed and kept where not."
     file = cache_dir()/folder/f"{key}.safetensors"
     if not file.exists():
         values = compute()

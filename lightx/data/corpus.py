@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['KNOWN_LABELS', 'read_table', 'label_names', 'encode_labels', 'to_corpus', 'read_files', 'package_folder', 'read_bbc',
-           'read_hub', 'load_corpus', 'corpus_name', 'load_texts', 'fingerprint', 'balanced']
+           'from_datasets', 'read_hub', 'read_memory', 'load_corpus', 'corpus_name', 'load_texts', 'fingerprint',
+           'balanced']
 
 # %% ../../nbs/01_data/corpus.ipynb #530cd6c1
 import hashlib, importlib.util
@@ -36,10 +37,10 @@ def _checked(df, text, label, path):
 
 # %% ../../nbs/01_data/corpus.ipynb #bc1deded
 def read_table(
-    path: str | Path,    # a `.csv` or `.parquet` file
-    text: str = "text",  # column of texts
+    path: str | Path,           # a `.csv` or `.parquet` file
+    text: str = "text",         # column of texts
     label: str | None = "label" # column of labels, names or numbers; None: texts alone
-) -> pd.DataFrame:       # columns `text` and `label`, both str
+) -> pd.DataFrame:              # columns `text` and `label`, both str
     "The texts of one file with their labels; an `InputError` names the file and row of what is wrong."
     path = Path(path)
     if not path.is_file(): raise InputError(f"{path}: no such file: give a .csv or .parquet file")
@@ -68,10 +69,10 @@ def label_names(
 
 # %% ../../nbs/01_data/corpus.ipynb #fa7fdc64
 def encode_labels(
-    labels: list[str],      # labels as the data has them
-    classes: dict[str, str],# from `label_names`
-    where: str | Path       # named in the error
-) -> list[int]:             # class numbers, 0 to C - 1
+    labels: list[str],       # labels as the data has them
+    classes: dict[str, str], # from `label_names`
+    where: str | Path        # named in the error
+) -> list[int]:              # class numbers, 0 to C - 1
     "Class numbers of labels; an unknown label is an `InputError` that names its row."
     index = {o: i for i, o in enumerate(classes)}
     for row, o in enumerate(labels, 1):
@@ -80,20 +81,21 @@ def encode_labels(
 
 # %% ../../nbs/01_data/corpus.ipynb #d47b1bb7
 def to_corpus(
-    splits: dict[str, pd.DataFrame],# "train", and "test" if there is one: columns text, label (str)
-    where: dict[str, str],          # split -> its source, for errors
-    names: list[str] | None = None  # names of the classes, if labels are numbers
-):                                  # -> datasets.DatasetDict
-    "Tables as a corpus with class labels and a train and a test split."
+    splits: dict[str, pd.DataFrame], # "train", and "test" if there is one: columns text, label (str)
+    where: dict[str, str],           # split -> its source, for errors
+    names: list[str] | None = None,  # names of the classes, if labels are numbers
+    hold_out: bool = True            # a fifth of the training texts for testing, where there is no test table
+):                                   # -> datasets.DatasetDict
+    "Tables as a corpus with class labels, and a test split where there is one or it is held out."
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
     classes = label_names(splits["train"].label.tolist(), names)
     features = Features({"text": Value("string"), "label": ClassLabel(names=list(classes.values()))})
-    datasets = {s: Dataset.from_dict({"text": df.text.tolist(), "label": encode_labels(df.label, classes, where[s])}, features)
-            for s, df in splits.items()}
-    if "test" in datasets: return DatasetDict(datasets)
+    encoded = {s: Dataset.from_dict({"text": df.text.tolist(), "label": encode_labels(df.label, classes, where[s])}, features)
+               for s, df in splits.items()}
+    if "test" in encoded or not hold_out: return DatasetDict(encoded)
     rarest = splits["train"].label.value_counts()
     if rarest.min() < 2: raise InputError(f"{where['train']}: class {rarest.idxmin()!r} has one text only: give a test file, or more texts")
-    return datasets["train"].train_test_split(test_size=max(len(classes), len(datasets["train"]) // 5), stratify_by_column="label", seed=0)
+    return encoded["train"].train_test_split(test_size=max(len(classes), len(encoded["train"]) // 5), stratify_by_column="label", seed=0)
 
 # %% ../../nbs/01_data/corpus.ipynb #d897f6d0
 def _split_files(folder):
@@ -132,55 +134,94 @@ def read_bbc():         # -> datasets.DatasetDict
     return to_corpus({"train": pd.DataFrame({"text": texts, "label": [f.parent.name for f in files]})}, {"train": "bbc_news"})
 
 # %% ../../nbs/01_data/corpus.ipynb #73350a94
+def from_datasets(
+    ds,                             # `datasets.DatasetDict` with a split "train"
+    name: str,                      # of the data, for errors
+    text: str = "text",             # column of texts
+    label: str = "label",           # column of labels
+    names: list[str] | None = None, # names of the classes, if labels are numbers; default: the data's own
+    hold_out: bool = True           # see `to_corpus`
+):                                  # -> datasets.DatasetDict
+    "A corpus from splits of the `datasets` library."
+    from datasets import ClassLabel
+    test = next((s for s in ("test", "validation") if s in ds), None)
+    feature = ds["train"].features.get(label)
+    splits = {"train": "train"} | ({"test": test} if test else {})
+    tables = {k: _checked(ds[v].to_pandas(), text, label, f"{name}/{v}") for k, v in splits.items()}
+    own = feature.names if isinstance(feature, ClassLabel) else None
+    return to_corpus(tables, {s: f"{name}/{s}" for s in tables}, names or own, hold_out)
+
 def read_hub(
-    name: str,          # for example "fancyzhx/ag_news"
-    text: str = "text", # column of texts
-    label: str = "label"# column of labels
-):                      # -> datasets.DatasetDict
+    name: str,           # for example "fancyzhx/ag_news"
+    text: str = "text",  # column of texts
+    label: str = "label" # column of labels
+):                       # -> datasets.DatasetDict
     "A corpus from the Hugging Face hub."
-    from datasets import ClassLabel, load_dataset
+    from datasets import load_dataset
     try: ds = load_dataset(name)
     except Exception as e: # the hub's client raises a different class for each way of failing
         raise InputError(f"{name}: no such file or folder, and the hub does not give it ({type(e).__name__}): "
                          "check the name and the network, or give a folder of CSV files") from None
-    test = next((s for s in ("test", "validation") if s in ds), None)
-    feature = ds["train"].features.get(label)
-    tables = {}
-    for split, source in {"train": "train", "test": test}.items():
-        if source is None: continue
-        tables[split] = _checked(ds[source].to_pandas(), text, label, f"{name}/{source}")
-    names = feature.names if isinstance(feature, ClassLabel) else None
-    return to_corpus(tables, {s: f"{name}/{s}" for s in tables}, names)
+    return from_datasets(ds, name, text, label)
+
+# %% ../../nbs/01_data/corpus.ipynb #3e4c8478
+def read_memory(
+    data,                           # `pandas.DataFrame`, `datasets.Dataset` or `DatasetDict`, or (texts, labels)
+    text: str = "text",             # column of texts
+    label: str = "label",           # column of labels
+    names: list[str] | None = None, # names of the classes, if labels are numbers
+    hold_out: bool = True           # see `to_corpus`
+):                                  # -> datasets.DatasetDict
+    "A corpus from a table, or from texts and their labels."
+    from datasets import Dataset, DatasetDict
+    if isinstance(data, DatasetDict): return from_datasets(data, "data", text, label, names, hold_out)
+    if isinstance(data, Dataset): return from_datasets(DatasetDict(train=data), "data", text, label, names, hold_out)
+    if isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], str):
+        texts, labels = map(list, data)
+        if len(texts) != len(labels): raise InputError(f"{len(texts):,} texts with {len(labels):,} labels: give one label for each text")
+        odd = next((o for o in texts if not isinstance(o, str)), None)
+        if odd is not None: raise InputError(f"one of the texts is {odd!r}: give strings")
+        data, text, label = pd.DataFrame({"text": texts, "label": labels}), "text", "label"
+    if isinstance(data, pd.DataFrame): return to_corpus({"train": _checked(data, text, label, "data")}, {"train": "data"}, names, hold_out)
+    raise InputError(f"data of type {type(data).__name__}: give a file, a folder, a name, a table of pandas or datasets, or (texts, labels)")
 
 # %% ../../nbs/01_data/corpus.ipynb #47b6c7bd
 def load_corpus(
-    source: str,                    # "bbc_news", a file, a folder, or a name on the hub
+    source,                         # "bbc_news", a file, a folder, a name on the hub, a table, or (texts, labels)
     text: str = "text",             # column of texts
     label: str = "label",           # column of labels
-    names: str = ""                 # of the classes, separated by commas, if labels are numbers
+    names: str = "",                # of the classes, separated by commas, if labels are numbers
+    hold_out: bool = True           # see `to_corpus`; for data in memory
 ):                                  # -> datasets.DatasetDict
-    "The corpus that `source` names, with a train and a test split."
+    "The corpus that `source` names or is, with a train and a test split."
+    given = names.split(",") if names else None
+    if not isinstance(source, (str, Path)): return read_memory(source, text, label, given, hold_out)
+    source = str(source)
     if source == "bbc_news": return read_bbc()
     path = Path(source).expanduser()
     if path.exists() or path.suffix in (".csv", ".parquet") or source.startswith((".", "/", "~")):
         if not path.exists(): raise InputError(f"{source}: no such file or folder")
-        return read_files(path, text, label, names.split(",") if names else None)
+        return read_files(path, text, label, given)
     return read_hub(source, text, label)
 
-def corpus_name(source: str) -> str: # for results and folders
+def corpus_name(
+    source # see `load_corpus`
+) -> str:  # for results and folders
     "A short name for a corpus: `ag_news` for `fancyzhx/ag_news` and for `../data/ag_news`."
-    return Path(source).expanduser().resolve().stem if source != "bbc_news" else source
+    if not isinstance(source, (str, Path)): return "data"
+    return Path(source).expanduser().resolve().stem if str(source) != "bbc_news" else "bbc_news"
 
 # %% ../../nbs/01_data/corpus.ipynb #18503bfc
 def load_texts(
-    source: str,            # see `load_corpus`; a file needs no labels
+    source,                 # see `load_corpus`; a file needs no labels; or a list of texts
     split: str = "train",   # "train" or "test", where there are two
     text: str = "text",     # column of texts
     label: str = "label"    # column of labels
 ) -> list[str]:
     "The texts of a file, or of one split of a corpus."
     check_choice("split", split, ("train", "test"))
-    if Path(source).expanduser().is_file(): return read_table(Path(source).expanduser(), text, None).text.tolist()
+    if isinstance(source, list) and all(isinstance(o, str) for o in source): return source
+    if isinstance(source, (str, Path)) and Path(source).expanduser().is_file(): return read_table(Path(source).expanduser(), text, None).text.tolist()
     return list(load_corpus(source, text, label)[split]["text"])
 
 # %% ../../nbs/01_data/corpus.ipynb #2a1be78c

@@ -24,7 +24,7 @@ def tokenize(
 
 # %% ../../nbs/01_data/tokens.ipynb #b07b2aab
 def pad(
-    *args, # of `pad_arrays`
+    *args,                              # of `pad_arrays`
     **kwargs
 ) -> tuple[torch.Tensor, torch.Tensor]: # input_ids [B, T] (long), attention_mask [B, T] (long, 1 = token)
     "A batch as tensors, padded on the right."

@@ -101,7 +101,7 @@ class OnnxClassifier(TextClassifier):
         options.enable_mem_pattern = False # a plan of the memory would be kept for each size of a batch
         self.needed.only_execute_path_to_fetches = True # or a decision would pay for its reasons
         self.session = onnxruntime.InferenceSession(Path(folder)/file, options, providers=["CPUExecutionProvider"])
-        about = json.loads((Path(folder)/"classifier.json").read_text())
+        about = json.loads((Path(folder)/"classifier.json").read_text(encoding="utf-8"))
         self.names, self.pad_id = about["names"], about["pad_id"]
         self.reader = Reader(Tokenizer.from_file(str(Path(folder)/"tokenizer.json")), about["max_length"])
 
@@ -159,7 +159,7 @@ def export(
         clf.tokenizer.save(str(tmp/"tokenizer.json"))
         about = dict(names=clf.names, max_length=clf.max_length, pad_id=clf.student.pad_id, target=clf.student.target, facts=clf.facts,
                      examples=clf.examples)
-        (tmp/"classifier.json").write_text(json.dumps(about, indent=1) + "\n")
+        (tmp/"classifier.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     found = {o: dict(bytes=(Path(out)/o).stat().st_size) for o in ("model.onnx", "model.int8.onnx")}
     if corpus is not None:
         texts, labels = corpus["test"]["text"], labels_by_name(corpus["test"], whole.names)

@@ -23,7 +23,8 @@ def web_runtime() -> Path: # folder of its files, in the cache
     with atomic_path(folder) as tmp:
         tmp.mkdir()
         packed = subprocess.run([npm, "pack", WEB_RUNTIME, "--silent", "--pack-destination", tmp], capture_output=True, text=True)
-        if packed.returncode: raise InputError(f"{WEB_RUNTIME} is not to be had from npm: {packed.stderr.strip().splitlines()[-1:] or 'no reason given'}")
+        why = packed.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        if packed.returncode: raise InputError(f"{WEB_RUNTIME} is not to be had from npm: {why[0]}")
         with tarfile.open(next(tmp.glob("*.tgz"))) as tar: tar.extractall(tmp, filter="data")
         for o in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"): (tmp/"package"/"dist"/o).rename(tmp/o)
         shutil.rmtree(tmp/"package"); next(tmp.glob("*.tgz")).unlink()
@@ -36,14 +37,15 @@ def export_web(
     "Write an exported classifier as a page that needs no server."
     def coded(o): return base64.b64encode(Path(o).read_bytes()).decode()
     shipped, runtime, here = OnnxClassifier(folder), web_runtime(), Path(__file__).parent/"web"
-    about = json.loads((Path(folder)/"classifier.json").read_text())
+    about = json.loads((Path(folder)/"classifier.json").read_text(encoding="utf-8"))
     if (rules := shipped.reader.rules) is None: raise InputError("the page reads as BERT does, this tokenizer otherwise: use the graph elsewhere")
     parsed = json.loads(shipped.tokenizer.to_str())["model"]
     kept = rules | dict(names=shipped.names, max_length=shipped.max_length, examples=about["examples"],
                         vocabulary=parsed["vocab"], unknown=parsed["vocab"][parsed["unk_token"]])
-    parts = dict(about=json.dumps(kept).replace("<", "\\u003c"), model=coded(Path(folder)/"model.int8.onnx"), script=(here/"page.js").read_text(),
+    parts = dict(about=json.dumps(kept).replace("<", "\\u003c"), model=coded(Path(folder)/"model.int8.onnx"),
+                 script=(here/"page.js").read_text(encoding="utf-8"),
                  runtime=coded(runtime/"ort.wasm.min.mjs"), loader=coded(runtime/"ort-wasm-simd-threaded.mjs"),
                  wasm=coded(runtime/"ort-wasm-simd-threaded.wasm"))
-    page = re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], (here/"page.html").read_text())
+    page = re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], (here/"page.html").read_text(encoding="utf-8"))
     with atomic_path(out) as tmp: tmp.write_text(page, encoding="utf-8")
     return dict(page=len(page.encode()) - len(parts["wasm"]), wasm=len(parts["wasm"]))

@@ -52,7 +52,7 @@ def peak_resident_memory() -> int: # bytes
     "The highest resident memory of this process so far."
     status = Path("/proc/self/status")
     # Linux's ru_maxrss starts at the parent's, so the kernel's own mark is read where there is one.
-    if status.exists(): return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    if status.exists(): return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) * 1024
     try: import resource
     except ImportError: raise InputError("peak memory can't be measured on this system: leave costs out") from None
     unit = 1 if sys.platform == "darwin" else 1024 # macOS counts bytes, other systems KiB

@@ -110,7 +110,7 @@ def method_path(
     "Where the results of a run are kept."
     rest = {k: v for k, v in parameters.items() if k not in ("method", "seeds", "result")}
     file, _, name = parameters["method"].rpartition(":")
-    key = content_key(rest, lightx.__version__, Path(file).read_text() if file else "")[:8]
+    key = content_key(rest, lightx.__version__, Path(file).read_text(encoding="utf-8") if file else "")[:8]
     return str(Path(out)/f"method_{name}_{parameters['n_per_class']}_{key}_seed_{{seed}}.json")
 
 def shared_teacher(
@@ -130,8 +130,9 @@ def comparison_references(
 ) -> list[dict]:
     "What does not depend on the seed: the teacher, TF-IDF + SVM, and the costs of every method."
     task = Task(prepared.teacher, prepared.train, unlabelled=prepared.unlabelled)
+    svm = tfidf_svm(prepared.read_texts("train"), prepared.texts["train"]["label"], prepared.read_texts("test"))
     found = {name: {f.__name__: f(scores, prepared.test.labels) for f in (accuracy, macro_f1, matthews)}
-             for name, scores in (("teacher", prepared.test_logits), ("tfidf_svm", tfidf_svm(prepared.texts["train"], prepared.texts["test"])))}
+             for name, scores in (("teacher", prepared.test_logits), ("tfidf_svm", svm))}
     found["teacher"] |= costs(partial(load_model, prepared.teacher.model.name_or_path))
     for name in tqdm(methods, desc="measure costs", unit="method"): found[name] = method_costs(name, task)
     return [row | dict(method=m.rpartition(":")[2], metric=k, value=v) for m, o in found.items() for k, v in o.items()]
@@ -142,11 +143,11 @@ def compare(
     n_per_class: list[int],  # texts a class, one comparison each; 0 takes all
     seeds: int = 5,          # students of each method
     jobs: int = 1,           # runs at once
-    parameters: dict | None = None, # others of `experiments/method.ipynb`
+    parameters: dict | None = None, # others of `07_experiments/method.ipynb`
     engine: str = "local"    # see `lightx.experiments.run_all`
 ) -> Path:                   # the results file
     "Train and measure every method, and write the results and the report."
-    known, parameters = default_parameters(experiment_notebook("method.ipynb")), parameters or {}
+    known, parameters = default_parameters(experiment_notebook("method")), parameters or {}
     check_parameters(parameters, known)
     chosen, budgets = known | parameters, sorted(n_per_class, key=lambda n: n or np.inf, reverse=True)
     for o in methods: check_unlabelled(find_method(o).__name__, chosen["unlabelled"])
@@ -161,8 +162,8 @@ def compare(
         for m in methods if n == budgets[0] else [o for o in methods if o not in UNTRAINED]:
             o = chosen | dict(method=m, n_per_class=n, seeds=",".join(map(str, range(1 if m in UNTRAINED else seeds))))
             runs.append(o | dict(result=method_path(out, o)))
-    run_all(runs, jobs, engine, "method.ipynb")
-    return collect(out, ("method_*.json", "references_*.json"), "methods.ipynb")
+    run_all(runs, jobs, engine, "method")
+    return collect(out, ("method_*.json", "references_*.json"), "methods")
 
 def _references(out, prepared, methods, n):
     "Write the rows that do not depend on the seed, if they are not there."

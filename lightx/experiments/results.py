@@ -7,7 +7,7 @@ __all__ = ['PACKAGES', 'provenance', 'write_results', 'read_results']
 
 # %% ../../nbs/07_experiments/results.ipynb #368517ee
 import json, os, platform, subprocess, sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +20,21 @@ PACKAGES = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "captu
 
 def provenance(**more) -> dict:
     "Command, commit, versions and machine: what a reader needs to run it again."
-    git = subprocess.run(["git", "-C", str(Path(lightx.__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True)
-    return dict(command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), commit=git.stdout.strip() or None, lightx=lightx.__version__,
-                python=platform.python_version(), versions={o: version(o) for o in PACKAGES},
-                machine=dict(system=platform.platform(), processor=_processor(), cores=len(os.sched_getaffinity(0)))) | more
+    where = str(Path(lightx.__file__).parent)
+    try: commit = subprocess.run(["git", "-C", where, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError: commit = "" # no git on this machine
+    return dict(command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), commit=commit or None, lightx=lightx.__version__,
+                python=platform.python_version(), versions={o: _version(o) for o in PACKAGES},
+                machine=dict(system=platform.platform(), processor=_processor(), cores=_cores())) | more
+
+def _version(package):
+    "The version of a package; None where it is not installed."
+    try: return version(package)
+    except PackageNotFoundError: return None
+
+def _cores() -> int:
+    "The cores that this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 def _processor() -> str:
     "The processor's name, as far as the system tells it."
@@ -38,12 +49,12 @@ def write_results(
 ):
     "Write a results file, whole or not at all."
     lines = ",\n".join(map(json.dumps, rows))
-    with atomic_path(path) as tmp: tmp.write_text(f'{{"meta": {json.dumps(meta, indent=1)},\n"rows": [\n{lines}\n]}}\n')
+    with atomic_path(path) as tmp: tmp.write_text(f'{{"meta": {json.dumps(meta, indent=1)},\n"rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 def read_results(
     path: str | Path # from `write_results`
 ) -> tuple[dict, pd.DataFrame]: # meta, rows
     "Read a results file."
     if not Path(path).is_file(): raise InputError(f"{path}: no such results file: run `lightx sweep` or `lightx compare` first")
-    found = json.loads(Path(path).read_text())
+    found = json.loads(Path(path).read_text(encoding="utf-8"))
     return found["meta"], pd.DataFrame(found["rows"])

@@ -16,7 +16,7 @@ from fastcore.basics import chunked, patch
 from tokenizers import Tokenizer
 
 from .batches import length_batches, pad_arrays
-from .errors import checked_texts
+from .errors import checked_texts, InputError
 from .reader import TokenizedText
 
 # %% ../../nbs/00_runtime/answer.ipynb #0c6555f1
@@ -74,8 +74,8 @@ def to_dict(self:Answer) -> dict:
     "Plain numbers and strings, for JSON."
     def named(values): return dict(zip(self.probabilities, values))
     words = [dict(text=o.text, start=o.start, end=o.end, attributions=named(row)) for o, row in zip(self.words, self.attributions.tolist())]
-    return dict(label=self.label, probabilities=self.probabilities, words=words, special=named(self.special.tolist()), logits=named(self.logits.tolist()),
-                baseline_logits=named(self.baseline_logits.tolist()), truncated=self.truncated)
+    return dict(label=self.label, probabilities=self.probabilities, words=words, special=named(self.special.tolist()),
+                logits=named(self.logits.tolist()), baseline_logits=named(self.baseline_logits.tolist()), truncated=self.truncated)
 
 # %% ../../nbs/00_runtime/answer.ipynb #7c8eb156
 def tint(
@@ -139,7 +139,7 @@ def plot(self:Answer,
 BATCH = 1024 # texts that are read at once: enough to sort by length, and little memory
 
 class TextClassifier:
-    "From texts to answers, for a class that has `names`, a `reader`, a `pad_id`, and the passes `forward_probabilities` and `forward_explanations` over a batch."
+    "From texts to answers, for a class with `names`, a `reader`, a `pad_id`, and two passes: `forward_probabilities`, `forward_explanations`."
     @property
     def tokenizer(self) -> Tokenizer:
         "What cuts texts."
@@ -157,7 +157,7 @@ class TextClassifier:
     def predict_proba(self,
         texts: Iterable[str] # N texts
     ) -> np.ndarray:         # probabilities [N, C]
-        "Decisions without reasons."
+        "How likely each class is, without reasons."
         found = [np.empty((0, len(self.names)), np.float32)]
         for ids in map(self.reader.ids, chunked(checked_texts(texts), BATCH)):
             found.append(np.empty((len(ids), len(self.names)), np.float32))
@@ -175,8 +175,40 @@ class TextClassifier:
             for text, reading, (logits, chances, values, baseline_logits) in zip(some, readings, found):
                 yield Answer(text, dict(zip(self.names, chances.tolist())), reading, *by_word(reading, values), logits, baseline_logits)
 
-    def __call__(self,
-        texts: str | Iterable[str] # one text, or N
-    ) -> Answer | list[Answer]:    # as many
-        "Decide, and say why."
-        return next(self.stream([texts])) if isinstance(texts, str) else list(self.stream(texts))
+# %% ../../nbs/00_runtime/answer.ipynb #a004837e
+@patch
+def predict(self:TextClassifier,
+    texts: Iterable[str] # N texts
+) -> np.ndarray:         # class names [N]
+    "Decisions without reasons."
+    return np.array(self.names)[self.predict_proba(texts).argmax(1)]
+
+@patch
+def explain(self:TextClassifier,
+    texts: Iterable[str] # N texts
+) -> list[Answer]:
+    "Decisions with the attribution of every word."
+    return list(self.stream(texts))
+
+@patch
+def __call__(self:TextClassifier,
+    texts: str | Iterable[str] # one text, or N
+) -> Answer | list[Answer]:    # as many
+    "`explain` for one text or many."
+    return next(self.stream([texts])) if isinstance(texts, str) else self.explain(texts)
+
+@patch
+def score(self:TextClassifier,
+    texts: Iterable[str], # N texts
+    labels: Iterable      # their classes, by name; whole numbers that are no name count classes from 0
+) -> float:
+    "Share of texts that are decided as they are labelled."
+    wanted, decided = [_class_name(o, self.names) for o in labels], self.predict(texts)
+    if len(wanted) != len(decided): raise InputError(f"{len(decided):,} texts with {len(wanted):,} labels: give one label for each text")
+    return float(np.mean(decided == np.array(wanted)))
+
+def _class_name(label, names):
+    "The class that a label means."
+    if str(label) in names: return str(label)
+    if isinstance(label, (int, np.integer)) and 0 <= label < len(names): return names[label]
+    raise InputError(f"label {label!r} is not among the classes: {', '.join(names)}")

@@ -29,7 +29,7 @@ def from_encoding(
     encoding, # of a `tokenizers.Tokenizer`
     text: str # that it encodes
 ) -> TokenizedText:
-    "What a tokenizer read."
+    "Token ids and word offsets as a tokenizer gives them."
     first, starts, ends, last, after = [], [], [], None, 1
     for i, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets)):
         if word is None: continue
@@ -42,14 +42,14 @@ def from_encoding(
 
 def as_array(
     numbers: list[int] # N of them
-) -> np.ndarray: # the same, in half the time of `np.array`
+) -> np.ndarray:       # the same, in half the time of `np.array`
     "An array of whole numbers."
     return np.fromiter(numbers, np.int64, len(numbers))
 
 # %% ../../nbs/00_runtime/reader.ipynb #1de014ff
 def bert_rules(
     tokenizer: Tokenizer # fast: a `tokenizers.Tokenizer`
-) -> dict | None: # `lowercase`, and the ids of the tokens `first` and `last`; None: it reads by other rules
+) -> dict | None:        # `lowercase`, and the ids of the tokens `first` and `last`; None: it reads by other rules
     "What sets one tokenizer with BERT's rules apart from another."
     parsed = json.loads(tokenizer.to_str())
     kinds = [(parsed[o] or {}).get("type") for o in ("normalizer", "pre_tokenizer", "model")]
@@ -80,7 +80,7 @@ KIND = np.array([SPACE if not 32 < i < 127 else LETTER if chr(i).isalnum() else 
 
 # %% ../../nbs/00_runtime/reader.ipynb #203f7fa7
 def word_spans(
-    kind: np.ndarray # of each byte; the last is a space
+    kind: np.ndarray                # of each byte; the last is a space
 ) -> tuple[np.ndarray, np.ndarray]: # first bytes of the words, and their lengths
     "Runs of letters and digits, and single signs."
     letter, sign = kind == LETTER, kind == SIGN
@@ -96,11 +96,11 @@ def word_spans(
 FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], "<u8")
 
 def word_integers(
-    raw: bytes,         # with 16 bytes after the last word
-    starts: np.ndarray, # of words
-    sizes: np.ndarray   # their lengths
+    raw: bytes,                     # with 16 bytes after the last word
+    starts: np.ndarray,             # of words
+    sizes: np.ndarray               # their lengths
 ) -> tuple[np.ndarray, np.ndarray]: # their first eight bytes, and the next eight, as numbers
-    "Words as pairs of numbers; two words of at most 16 bytes have the same pair only if they are the same."
+    "Words as two integers each; two words of at most 16 bytes have the same two only if they are the same."
     eight = np.ndarray(len(raw) - 7, "<u8", raw, 0, (1,)) # the eight bytes from each place on
     low, high, long = eight[starts] & FIRST_BYTES[np.minimum(sizes, 8)], np.zeros(len(starts), "<u8"), np.flatnonzero(sizes > 8)
     high[long] = eight[starts[long] + 8] & FIRST_BYTES[np.minimum(sizes[long] - 8, 8)]
@@ -124,7 +124,7 @@ class WordCache:
 
     def learn(self,
         words: list[str] # lowered, if the tokenizer lowers
-    ) -> list[int]: # their numbers
+    ) -> list[int]:      # their numbers
         "Remember the pieces of words."
         new = [o for o in dict.fromkeys(words) if o not in self.known]
         pieces = [self.model.tokenize(o) for o in new]
@@ -175,7 +175,7 @@ LOCK = threading.Lock() # of all memories: their arrays change as words are lear
 class Reader:
     "Reads texts as a tokenizer does."
     def __init__(self,
-        tokenizer: Tokenizer, # fast: a `tokenizers.Tokenizer`
+        tokenizer: Tokenizer,  # fast: a `tokenizers.Tokenizer`
         max_length: int = 128, # tokens of a text at most, special ones included
         slots: int = 18        # see `WordCache`
     ):
@@ -247,9 +247,9 @@ def _look_up(self:Reader, whole, texts):
         numbers, memory = self.memory(raw, starts, sizes), copy.copy(self.memory) # its arrays as they are now
     bounds, place = np.searchsorted(starts, begins), start_offsets(memory.count[numbers])
     begin, end = place[bounds[:-1]], place[bounds[1:]] # of the pieces of each text
-    room = np.repeat(begin + self.max_length - 2, np.diff(bounds)) - place[:-1]
-    kept = np.flatnonzero(room > 0)
-    counts, piece, first = np.minimum(memory.count[numbers], room)[kept], memory.first[numbers[kept]], np.searchsorted(kept, bounds)
+    free = np.repeat(begin + self.max_length - 2, np.diff(bounds)) - place[:-1]
+    kept = np.flatnonzero(free > 0)
+    counts, piece, first = np.minimum(memory.count[numbers], free)[kept], memory.first[numbers[kept]], np.searchsorted(kept, bounds)
     starts = starts[kept] - np.repeat(begins[:-1], np.diff(first))
     return memory.ids[index_ranges(piece, counts)], counts, starts, starts + memory.ends[piece + counts - 1], first, end - begin > self.max_length - 2
 

@@ -6,5 +6,7 @@ from .lstm import LSTMStudent, without_fusion
 from .selection import SelectStudent
 from .initial_embeddings import principal_components, sif_weights, teacher_embeddings, token_vectors, vocabulary_vectors
 
-__all__ = ["MLPStudent", "new_student", "relu_secant", "bigram_information", "BigramStudent", "LSTMStudent", "without_fusion", "SelectStudent",
-           "principal_components", "sif_weights", "teacher_embeddings", "token_vectors", "vocabulary_vectors"]
+STUDENTS = {o.__name__: o for o in (MLPStudent, BigramStudent, LSTMStudent, SelectStudent)} # what a saved classifier may hold
+
+__all__ = ["STUDENTS", "MLPStudent", "new_student", "relu_secant", "bigram_information", "BigramStudent", "LSTMStudent", "without_fusion",
+           "SelectStudent", "principal_components", "sif_weights", "teacher_embeddings", "token_vectors", "vocabulary_vectors"]

@@ -1,10 +1,10 @@
 """Any Hugging Face sequence classifier: fine-tuned, made cheaper to ask, compressed"""
 
-from .finetuning import (best_device, check_teacher, find_model, finetune, is_finetuned, load_teacher, max_positions, predict_logits, quiet,
-                         Teacher, train_teacher)
+from .finetuning import (best_device, check_teacher, find_model, finetune, is_finetuned, load_finetuned, load_teacher, max_positions,
+                         predict_logits, quiet, Teacher, train_teacher)
 from .encoder import BERT, DISTILBERT, Encoder, FAMILIES, fast_forward, faster_dtype, has_bfloat16, Layer, measure_seconds, plain_forward
 from .compression import head_costs, int8_teacher, LogitsOnly, prune_heads
 
-__all__ = ["best_device", "check_teacher", "find_model", "finetune", "is_finetuned", "load_teacher", "max_positions", "predict_logits", "quiet",
-           "Teacher", "train_teacher", "BERT", "DISTILBERT", "Encoder", "FAMILIES", "fast_forward", "faster_dtype", "has_bfloat16", "Layer",
-           "measure_seconds", "plain_forward", "head_costs", "int8_teacher", "LogitsOnly", "prune_heads"]
+__all__ = ["best_device", "check_teacher", "find_model", "finetune", "is_finetuned", "load_finetuned", "load_teacher", "max_positions",
+           "predict_logits", "quiet", "Teacher", "train_teacher", "BERT", "DISTILBERT", "Encoder", "FAMILIES", "fast_forward", "faster_dtype",
+           "has_bfloat16", "Layer", "measure_seconds", "plain_forward", "head_costs", "int8_teacher", "LogitsOnly", "prune_heads"]

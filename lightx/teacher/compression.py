@@ -35,7 +35,7 @@ class LogitsOnly(nn.Module):
 
 # %% ../../nbs/02_teacher/compression.ipynb #1a6e81d1
 def int8_teacher(
-    model # a sequence classifier
+    model        # a sequence classifier
 ) -> LogitsOnly: # on the CPU
     "The model with the weights of its linear layers in 8 bits (dynamic quantization)."
     with warnings.catch_warnings():
@@ -79,7 +79,7 @@ def head_costs(
     return costs
 
 # %% ../../nbs/02_teacher/compression.ipynb #8f9442e4
-def _cut(linear, rows, dim):
+def _select(linear, rows, dim):
     "A linear layer with some of its rows (0) or columns (1)."
     layer = nn.Linear(*((linear.in_features, len(rows)) if dim == 0 else (len(rows), linear.out_features)))
     with torch.no_grad():
@@ -98,7 +98,7 @@ def prune_heads(
     for (into, out), cost in zip(_attention(small), costs):
         heads = cost.topk(keep).indices.sort().values
         rows = (heads[:, None] * size + torch.arange(size)).flatten()
-        for name in ("query", "key", "value"): setattr(into, name, _cut(getattr(into, name), rows, 0))
-        out.dense = _cut(out.dense, rows, 1)
+        for name in ("query", "key", "value"): setattr(into, name, _select(getattr(into, name), rows, 0))
+        out.dense = _select(out.dense, rows, 1)
         into.num_attention_heads, into.all_head_size = keep, len(rows)
     return LogitsOnly(small)

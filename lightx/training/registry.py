@@ -23,24 +23,24 @@ from .loop import Examples, train_student
 @dataclass
 class Task:
     "What a method may know."
-    teacher: Teacher         # fine-tuned
-    examples: Examples       # training texts, with labels and the teacher's explanations
-    seed: int = 0            # of the student
-    steps: int = 1500        # of training at least
-    target: str = "centred"  # what the explanations explain
-    baseline: str = "zero"   # against what
+    teacher: Teacher                # fine-tuned
+    examples: Examples              # training texts, with labels and the teacher's explanations
+    seed: int = 0                   # of the student
+    steps: int = 1500               # of training at least
+    target: str = "centred"         # what the explanations explain
+    baseline: str = "zero"          # against what
     unlabelled: tuple | None = None # token ids of more texts, and the teacher's logits of them [M, C]
 
 @dataclass
 class TrainingPlan:
     "What a method does."
-    student: torch.nn.Module # that it starts from
-    objective: object = None # see `lightx.training`; None: the student is not trained
-    epochs: int = 0          # passes over the texts
-    lr: float = 3e-3         # learning rate
-    optimizer: str = "adam"  # see `lightx.training.OPTIMIZERS`
-    batch_size: int = 32     # texts a step
-    examples: Examples = None # to train on; default: the task's
+    student: torch.nn.Module   # that it starts from
+    objective: object = None   # see `lightx.training`; None: the student is not trained
+    epochs: int = 0            # passes over the texts
+    lr: float = 3e-3           # learning rate
+    optimizer: str = "adam"    # see `lightx.training.OPTIMIZERS`
+    batch_size: int = 32       # texts a step
+    examples: Examples = None  # to train on; default: the task's
     schedule: str = "constant" # see `lightx.training.SCHEDULES`
 
 # %% ../../nbs/05_training/registry.ipynb #43364579
@@ -58,14 +58,14 @@ METHODS = {}
 def method(
     f # task -> plan
 ):
-    "Make a method known by its function's name."
+    "Register a method by its function's name."
     METHODS[f.__name__] = f
     return f
 
 def find_method(
-    name: str # of a known method, or file.py:function
+    name: str # of a registered method, or file.py:function
 ):            # -> task -> plan
-    "A method by its name; an `InputError` says what there is."
+    "A method by its name; an `InputError` lists what there is."
     file, colon, function = name.rpartition(":")
     if not colon:
         check_choice("method", name, [*METHODS, "file.py:function"])
@@ -101,10 +101,10 @@ UNTRAINED = ("int8", "head_pruning") # the same for every seed
 
 # %% ../../nbs/05_training/registry.ipynb #d13937b4
 def run_plan(
-    plan: TrainingPlan, # what to do
-    task: Task,  # what for
+    plan: TrainingPlan,    # what to do
+    task: Task,            # what for
     progress: bool = False # show a bar
-):               # -> student in eval mode, history
+):                         # -> student in eval mode, history
     "A student trained as planned."
     if plan.objective is None: return plan.student.eval(), []
     history = train_student(plan.student, plan.examples or task.examples, plan.objective, plan.epochs, plan.lr, plan.batch_size,
@@ -112,9 +112,9 @@ def run_plan(
     return plan.student, history
 
 def train(
-    name: str,   # see `find_method`
-    task: Task,  # what it is trained for
+    name: str,             # see `find_method`
+    task: Task,            # what it is trained for
     progress: bool = False # show a bar
-):               # -> student in eval mode, history
+):                         # -> student in eval mode, history
     "A student trained by a method."
     return run_plan(find_method(name)(task), task, progress)

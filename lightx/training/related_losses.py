@@ -147,10 +147,10 @@ def rationale(
     return (values.clamp_min(0) / values.amax(1, keepdim=True).clamp_min(1e-8)).clamp(0.01, 0.99)
 
 def rationale_loss(
-    scores: torch.Tensor, # [B, T], the student's log-odds of keeping
-    chances: torch.Tensor,# [B, T], the teacher's chances
-    mask: torch.Tensor    # [B, T], 1 = token
-) -> torch.Tensor:        # scalar
+    scores: torch.Tensor,  # [B, T], the student's log-odds of keeping
+    chances: torch.Tensor, # [B, T], the teacher's chances
+    mask: torch.Tensor     # [B, T], 1 = token
+) -> torch.Tensor:         # scalar
     "KL divergence of the teacher's and the student's chance of keeping a token, averaged over the tokens of each text."
     entropy = F.binary_cross_entropy(chances, chances, reduction="none")
     apart = F.binary_cross_entropy_with_logits(scores, chances, reduction="none") - entropy
@@ -178,14 +178,14 @@ def token_dropout(
     mask: torch.Tensor, # [B, T], 1 = token
     share: float        # of the tokens
 ) -> torch.Tensor:      # [B, T], 1 = token that is left; the first one always
-    "Leave out a share of each text's tokens at random."
+    "Drop a share of each text's tokens at random."
     kept = mask * (torch.rand(mask.shape, device=mask.device) >= share)
     kept[:, 0] = 1
     return kept
 
 @dataclass(frozen=True)
 class Combined:
-    "`alpha * CE + (1 - alpha) * tau**2 * KL` of texts with words left out, `+ xai_weight * XAI` of whole ones."
+    "`alpha * CE + (1 - alpha) * tau**2 * KL` of texts under token dropout, `+ xai_weight * XAI` of whole ones."
     alpha: float = 0.1         # weight of the labels
     temperature: float = 2.0   # tau
     xai_weight: float = 0.0    # of the attributions
@@ -194,7 +194,7 @@ class Combined:
     def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
         read = token_dropout(batch.attention_mask, self.token_dropout) if student.training else batch.attention_mask
         logits = student(batch.input_ids, read)
-        # Divided by all texts: a label weighs the same, however many of its neighbours have none.
+        # Divided by all texts: a label weighs the same, however many texts of the batch have none.
         parts = {"ce": F.cross_entropy(logits, batch.labels, reduction="sum") / len(logits),
                  "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
         loss = self.alpha * parts["ce"] + (1 - self.alpha) * parts["kd"]

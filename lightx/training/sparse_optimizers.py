@@ -28,11 +28,11 @@ class LazyRows:
 class RowAdam(LazyRows):
     "Adam (or AdamW) for a table of which a step touches few rows."
     def __init__(self,
-        table: torch.Tensor,    # [V, D], trained in place
-        lrs: list[float],       # learning rate of each of the S steps
-        weight_decay: float = 0., # decoupled: a row loses this share, times the learning rate, at every step
+        table: torch.Tensor,                       # [V, D], trained in place
+        lrs: list[float],                          # learning rate of each of the S steps
+        weight_decay: float = 0.,                  # decoupled: a row loses this share, times the learning rate, at every step
         betas: tuple[float, float] = (0.9, 0.999), # how much is kept of the means of gradients and of their squares
-        eps: float = 1e-8       # least denominator
+        eps: float = 1e-8                          # least denominator
     ):
         self.table, self.betas, self.eps, self.step = table, betas, eps, 0
         self.mean, self.square = torch.zeros_like(table), torch.zeros_like(table)
@@ -52,15 +52,15 @@ class RowAdam(LazyRows):
         missed = (t - s).double()
         moved, tiny = (self.kept[t] * (o[s] - r**missed * o[t]) for o, r in zip(self.tails, self.fade))
         tiny = self.eps * tiny / moved.clamp_min(1e-300)
-        known = (moved, tiny, self.kept[t] / self.kept[s], *(o**missed for o in self.betas))
-        moved, tiny, shrunk, *faded = (o.to(self.table)[:, None] for o in known)
+        factors = (moved, tiny, self.kept[t] / self.kept[s], *(o**missed for o in self.betas))
+        moved, tiny, shrunk, *faded = (o.to(self.table)[:, None] for o in factors)
         mean, square = self.mean[rows], self.square[rows]
         x = (self.table[rows] * shrunk).addcdiv_(moved * mean, square.sqrt().add_(tiny).clamp_min_(1e-30), value=-1)
         self.out = rows, x, mean.mul_(faded[0]), square.mul_(faded[1])
         return x
 
     def update(self,
-        grad: torch.Tensor # [n, D], of the rows that were taken
+        grad: torch.Tensor # [n, D], of the rows that were gathered
     ):
         "One step of Adam for them."
         (rows, x, mean, square), (a, b), self.step = self.out, self.betas, self.step + 1
@@ -95,7 +95,7 @@ class RowMomentum(LazyRows):
         return x
 
     def update(self,
-        grad: torch.Tensor # [n, D], of the rows that were taken
+        grad: torch.Tensor # [n, D], of the rows that were gathered
     ):
         "One step for them."
         (rows, x, total), self.step = self.out, self.step + 1

@@ -13,8 +13,8 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from ..runtime import InputError
-from .losses import Batch, LightX
 from ..student import MLPStudent
+from .losses import Batch, LightX
 
 # %% ../../nbs/05_training/stacked_students.ipynb #bf86e96e
 class StudentStack(nn.Module):
@@ -42,11 +42,11 @@ class StudentStack(nn.Module):
     def each(self,
         what # function of a student that gives tensors
     ):       # the same with one more dimension [S, ...]
-        "What a function says of each of the students."
+        "The results of a function of each of the students."
         one, (weights, where) = _Asked(self._one[0].train(self.training), what), self._weights()
         one.student.pad_id = self.pad_id
         def ask(weights): return functional_call(one, {f"student.{k}": v for k, v in weights.items()}, ())
-        # The same dropout for each: what a student gets alone does not depend on its neighbours.
+        # The same dropout for each: what a student gets does not depend on the others.
         return vmap(ask, (where,), randomness="same")(weights)
 
     def students(self) -> list[MLPStudent]:

@@ -252,7 +252,8 @@ def test_export_on_the_command_line(folder, tmp_path):
     run = lightx("export", folder, "--out", tmp_path / "exported")
     assert run.returncode == 0, run.stderr
     clf = Classifier.from_pretrained(folder)
-    np.testing.assert_allclose(OnnxClassifier(tmp_path / "exported").predict_proba(["cup goal today"]), clf.predict_proba(["cup goal today"]), atol=1e-5)
+    shipped, text = OnnxClassifier(tmp_path / "exported"), ["cup goal today"]
+    np.testing.assert_allclose(shipped.predict_proba(text), clf.predict_proba(text), atol=1e-5)
     asked = lightx("predict", "cup goal today", "--model", tmp_path / "exported", "--json")
     assert json.loads(asked.stdout)["logits"] == pytest.approx(clf("cup goal today").to_dict()["logits"], abs=1e-5)
     again = lightx("export", folder, "--out", tmp_path / "exported")

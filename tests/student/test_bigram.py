@@ -85,7 +85,8 @@ def test_pairs_survive_saving_and_eight_bits(tmp_path):
 
 
 def test_the_graph_reads_pairs(tmp_path):
-    onnxruntime, student = pytest.importorskip("onnxruntime"), pair_student().prune_vocabulary([0, *range(11, 0, -1), 50]) # ids are not what is hashed
+    onnxruntime = pytest.importorskip("onnxruntime")
+    student = pair_student().prune_vocabulary([0, *range(11, 0, -1), 50]) # ids are not what is hashed
     write_onnx(student, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     for rows in ([[1, 2, 3]], [[5, 6, 7, 8, 9, 10, 11, 5, 5], [3, 4]], [[12, 7]]):
