@@ -1,19 +1,25 @@
-# Everything that lightx needs, from a machine with Python 3.11, make and a package index.
+# Everything that lightx needs, from a machine with Python 3.11 or later, make and a package index.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # The environment's own folder comes first, so that notebooks and subprocesses find its commands.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# PyPI's builds of torch bring gigabytes of CUDA to every Linux; this index has a build for the CPU, on every system and Python.
+# With a GPU: `make TORCH=torch`.
+TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lab notebooks readme page docs clean
-demo: .venv/demo            ## fine-tune, explain, sweep alpha and report on embedded data
-	lightx sweep --jobs 2 --out runs/demo
+.PHONY: demo test browser lab notebooks readme page docs clean
+demo: .venv/demo            ## fine-tune, explain, sweep alpha, compare, and a page, on embedded data
+	lightx demo
 
 test: export HF_HUB_OFFLINE = 1
 test: export HF_DATASETS_OFFLINE = 1
-test: .venv/dev             ## notebooks, tests, a papermill run, a wheel
+test: .venv/dev browser     ## notebooks, tests, a papermill run, a wheel
 	ruff check lightx tests setup.py
 	nbdev_test --n_workers 1
-	pytest
+	pytest --cov
+
+browser:                    ## is there a browser for the page's tests? In CI there has to be one
+	@$(BIN)/python tests/browser.py
 
 lab: .venv/dev              ## the notebooks in JupyterLab
 	jupyter lab --ServerApp.allow_root=True nbs
@@ -27,7 +33,7 @@ notebooks: .venv/dev        ## after an edit: export, clean, and the README from
 readme:
 	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb \
 	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=notebookonly \
-	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|[0-9]+[a-z]?_)#](nbs/\1#g' > README.md
+	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|[0-9]+_)#](nbs/\1#g; s#\]\(\.\./#](#g' > README.md
 
 # The page is part of the docs, and too large to keep with them.
 DATA ?= bbc_news
@@ -35,8 +41,8 @@ N ?= 64
 page: .venv/dev nbs/try.html ## a classifier that explains itself in the browser
 nbs/try.html:
 	rm -rf runs/page
-	lightx distill --data $(DATA) --n-per-class $(N) --max-length 64 --out runs/page/model
-	lightx export runs/page/model --data $(DATA) --cut 1 --web --out runs/page/exported
+	lightx distill $(DATA) --n-per-class $(N) --max-length 64 --out runs/page/model
+	lightx export runs/page/model --data $(DATA) --out runs/page/exported --web
 	mv runs/page/exported/index.html $@
 
 docs: page                  ## the site, with Quarto
@@ -45,11 +51,13 @@ docs: page                  ## the site, with Quarto
 clean:                      ## forget the environment, builds and runs
 	rm -rf .venv build dist *.egg-info _proc _docs runs/*
 
-# torch comes first and by itself: a wider range may fetch gigabytes of CUDA packages for a CPU.
+# torch comes first and by itself, so that what follows finds it.
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
-	$@ -m pip install -q torch==2.13.0
+	$@ -m pip install -q $(TORCH)
 
-.venv/demo .venv/dev: .venv/%: settings.ini setup.py | .venv/bin/python
-	$(BIN)/python -m pip install -q -e '.[$*]'
+.venv/demo: EXTRAS = demo,export
+.venv/dev: EXTRAS = dev
+.venv/demo .venv/dev: settings.ini setup.py | .venv/bin/python
+	$(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
 	touch $@

@@ -105,3 +105,34 @@ def batch():
     from lightx.data import pad, tokenize
 
     return pad(tokenize(make_tokenizer(), TEXTS))
+
+
+# A sweep that takes seconds.
+TINY = {"n_per_class": 6, "max_length": 16, "epochs": 2, "batch_size": 8, "unseen_texts": 4, "teacher_epochs": 1}
+
+
+def examples(n=120, seed=0):
+    """Texts of a made-up language, explained by its rule."""
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from lightx.training import Examples, toy_corpus
+    ids, labels, attributions = toy_corpus(n, seed)
+    logits = np.stack([o.sum(0) for o in attributions])
+    return Examples(ids, labels, SimpleNamespace(values=attributions, logits=logits, baseline_logits=0 * logits))
+
+
+def trained_densely(student, texts, objective, optim, lrs, batch_size, epochs, seed=0):
+    """The plainest loop there is: every row of the embedding in every step."""
+    import torch
+    order, at = torch.Generator().manual_seed(seed), iter(lrs)
+    torch.manual_seed(seed)
+    student.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(texts), generator=order).split(batch_size):
+            optim.param_groups[0]["lr"] = next(at)
+            optim.zero_grad()
+            objective(student, texts.batch(rows))[0].backward()
+            optim.step()
+    return student.eval()

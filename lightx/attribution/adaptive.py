@@ -214,20 +214,21 @@ def integrated_gradients(
     precision: str = "auto"       # "float32", "bfloat16", or "auto": what this machine multiplies fastest
 ) -> Attributions:
     "Integrated Gradients of all classes for a batch of texts (Sundararajan, Taly and Yan, 2017)."
-    rough = _rough_type(precision, input_ids.device)
+    rough, first = _rough_type(precision, input_ids.device), min(initial_nodes(tol), max_steps)
+    if not n_steps and 2 * first > max_steps: rough = None # nothing would be left to explain a text again
     with frozen(model):
         paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough)
         everyone = torch.arange(len(input_ids), device=input_ids.device)
         if n_steps: values, steps, ends = _uniform(paths, everyone, n_steps)
         # What bfloat16 leaves above the tolerance is noise, which more points don't lessen.
-        else: values, steps, ends = _adaptive(paths, everyone, tol, min(initial_nodes(tol), max_steps) if rough else max_steps)
+        else: values, steps, ends = _adaptive(paths, everyone, tol, first if rough else max_steps)
     values = values * attention_mask[..., None]
     explained = apply_target(ends, target)
     delta = values.sum(1) - (explained[:, 1] - explained[:, 0])
     error = delta.abs().amax(1) / spread(explained)
     result = Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
     if n_steps or not rough or not (bad := result.above.clone()).any(): return result
-    again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps, None, max_tokens, "float32")
+    again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first, None, max_tokens, "float32")
     again.steps += result.steps[bad]
     for o in fields(result): getattr(result, o.name)[bad] = getattr(again, o.name)
     return result

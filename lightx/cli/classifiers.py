@@ -40,8 +40,8 @@ def distill(
     "Distil a teacher into a small classifier that explains itself."
     data = one_source(source, data)
     from lightx.deploy import distill as run
-    clf = run(data, teacher, out, recipe, n_per_class, max_length, seed, text=text, label=label, label_names=label_names,
-              teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, tol=tol, unlabelled=unlabelled)
+    clf = run(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, text=text, label=label,
+              label_names=label_names, tol=tol, unlabelled=unlabelled)
     show_table(f"Classifier in {out}", clf.facts)
 
 # %% ../../nbs/09_cli/classifiers.ipynb #8a10aafc

@@ -54,6 +54,8 @@ def distill(
     recipe: str = "best",  # see `lightx.training.find_method`
     n_per_class: int = 0,  # training texts a class; 0 takes all
     max_length: int = 128, # tokens a text at most
+    teacher_epochs: float = 4, # of fine-tuning
+    teacher_lr: float = 1e-4, # of fine-tuning; larger teachers want less
     seed: int = 0,         # of the student
     steps: int = 1500,     # of training at least
     progress: bool = True, # show bars
@@ -63,7 +65,7 @@ def distill(
     if out: check_new(out)
     check_recipe(recipe, settings.get("unlabelled"))
     quiet()
-    prepared = prepare(data, teacher, n_per_class, max_length, progress=progress, **settings)
+    prepared = prepare(data, teacher, n_per_class, max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, progress=progress, **settings)
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
     student, _ = train(recipe, Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, **choices), progress)
     facts = dict(recipe=recipe, seed=seed) | measured_facts(student, prepared)

@@ -41,7 +41,7 @@ class LightXClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string, tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False, True
         return tags
 
-# %% ../../nbs/08_deploy/estimator.ipynb #0c09dded
+# %% ../../nbs/08_deploy/estimator.ipynb #a91ce300
 def checked_labels(
     labels # N labels
 ) -> tuple[np.ndarray, list[str], np.ndarray]: # classes [C], their names, class numbers [N]
@@ -52,6 +52,8 @@ def checked_labels(
     if len(set(names)) < len(names): raise InputError(f"two classes have the same name: {', '.join(names)}")
     return classes, names, numbers
 
+def _plain(text): return str(text) if isinstance(text, np.str_) else text
+
 @patch
 def fit(self:LightXClassifier,
     X, # N texts
@@ -61,14 +63,14 @@ def fit(self:LightXClassifier,
     check_recipe(self.recipe, None)
     quiet()
     self.classes_, names, numbers = checked_labels(y)
-    texts = [str(o) for o in X] if isinstance(X, np.ndarray) else list(X)
-    corpus = load_corpus((texts, [names[i] for i in numbers]), names=",".join(names), hold_out=False)
+    if getattr(X, "ndim", 1) != 1: raise InputError(f"the texts have shape {X.shape}: give one text a row, without further columns")
+    corpus = load_corpus((list(map(_plain, X)), [names[i] for i in numbers]), names=",".join(names), hold_out=False)
     taught = teach(corpus["train"], self.teacher, self.max_length, self.teacher_epochs, self.teacher_lr, self.progress, tol=self.tol)
     student, _ = train(self.recipe, Task(taught.teacher, taught.train, self.random_state or 0, self.steps), self.progress)
     self.classifier_ = Classifier(student, taught.teacher.tokenizer.backend_tokenizer, names, self.max_length, dict(recipe=self.recipe))
     return self
 
-# %% ../../nbs/08_deploy/estimator.ipynb #24c9a385
+# %% ../../nbs/08_deploy/estimator.ipynb #1c3e24da
 @patch
 def predict_proba(self:LightXClassifier,
     X # N texts
@@ -82,7 +84,8 @@ def predict(self:LightXClassifier,
     X # N texts
 ) -> np.ndarray: # labels [N]
     "The most likely class of each text."
-    return self.classes_[self.predict_proba(X).argmax(1)]
+    chances = self.predict_proba(X)
+    return self.classes_[chances.argmax(1)]
 
 @patch
 def explain(self:LightXClassifier,

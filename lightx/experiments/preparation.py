@@ -35,8 +35,8 @@ def teach(
     train,                      # `datasets.Dataset` with `text` and `label`
     teacher: str = "minilm",    # a base model, or one fine-tuned for these classes
     max_length: int = 64,       # tokens a text at most
-    teacher_epochs: float = 4,  # of fine-tuning
-    teacher_lr: float = 1e-4,   # of fine-tuning
+    teacher_epochs: float = 8,  # of fine-tuning
+    teacher_lr: float = 2e-4,   # of fine-tuning
     progress: bool = True,      # show bars
     **choices                   # of `lightx.attribution.explain_corpus`
 ) -> Taught:
@@ -72,14 +72,14 @@ class Prepared(Taught):
 def prepare(
     data="bbc_news",            # see `lightx.data.load_corpus`
     teacher: str = "minilm",    # a base model, or one fine-tuned for these classes
-    n_per_class: int = 32,      # training texts a class; 0 takes all
+    n_per_class: int = 16,      # training texts a class; 0 takes all
     max_length: int = 64,       # tokens a text at most
     data_seed: int = 0,         # which texts
     text: str = "text",         # column of texts
     label: str = "label",       # column of labels
     label_names: str = "",      # names of the classes, separated by commas, if labels are numbers
-    teacher_epochs: float = 4,  # of fine-tuning
-    teacher_lr: float = 1e-4,   # of fine-tuning
+    teacher_epochs: float = 8,  # of fine-tuning
+    teacher_lr: float = 2e-4,   # of fine-tuning
     target: str = "centred",    # see `lightx.attribution.TARGETS`
     baseline: str = "zero",     # see `lightx.attribution.BASELINES`
     tol: float = 0.01,          # relative completeness error allowed

@@ -50,10 +50,10 @@ def test_a_cluster_that_loses_a_node_fills_the_same_store(tmp_path, cluster):
 
 
 def test_the_runs_of_a_sweep_spread_over_a_cluster(tmp_path, cluster, corpus_folder, teacher_folder):
-    from test_experiment import TINY
+    from conftest import TINY
 
     from lightx.experiments import default_parameters, experiment_notebook, prepare, run_all
-    chosen = default_parameters(experiment_notebook("alpha.ipynb")) | TINY | dict(data=str(corpus_folder), teacher=str(teacher_folder))
+    chosen = default_parameters(experiment_notebook("alpha")) | TINY | dict(data=str(corpus_folder), teacher=str(teacher_folder))
     prepare(**{k: chosen[k] for k in ("data", "teacher", "n_per_class", "max_length", "unseen_texts")}, progress=False)
     runs = [chosen | dict(alpha=o, result=str(tmp_path / f"{o}.json")) for o in (0.0, 0.5, 1.0)]
     run_all(runs, engine="ray")

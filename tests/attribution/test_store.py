@@ -20,14 +20,14 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from conftest import make_teacher
 from test_store import IDS
-import lightx.store as store
+import lightx.attribution.corpus as store
 compute = store.integrated_gradients
 def slow(*args, **kwargs):
     time.sleep(0.05)
     return compute(*args, **kwargs)
 store.integrated_gradients = slow
 print("started", flush=True)
-store.explain_corpus(make_teacher(), IDS, {folder!r}, cut=dict(max_tokens=512, shard_texts=4), progress=False)
+store.explain_corpus(make_teacher(), IDS, {folder!r}, sharding=dict(max_tokens=512, shard_texts=4), progress=False)
 """
 CUT = dict(max_tokens=512, shard_texts=8)
 
@@ -79,14 +79,14 @@ def test_a_damaged_shard_is_named_and_computed_again(tmp_path, caplog):
 def test_adding_texts_computes_only_the_new_ones(tmp_path, monkeypatch):
     teacher, asked = make_teacher(), []
     explain_corpus(teacher, IDS[:20], tmp_path / "s", progress=False)
-    import lightx.store
-    compute = lightx.store.integrated_gradients
+    from lightx.attribution import corpus
+    compute = corpus.integrated_gradients
 
     def recording(model, ids, mask, **kw):
         asked.extend(mask.sum(1).tolist())
         return compute(model, ids, mask, **kw)
 
-    monkeypatch.setattr(lightx.store, "integrated_gradients", recording)
+    monkeypatch.setattr(corpus, "integrated_gradients", recording)
     explain_corpus(teacher, IDS[:25], tmp_path / "s", progress=False)
     known = {text_key(o) for o in IDS[:20]}
     assert sorted(asked) == sorted(len(o) for o in IDS[20:25] if text_key(o) not in known)

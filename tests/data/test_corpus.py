@@ -103,7 +103,7 @@ def test_padding_keeps_every_token(rows, pad_id):
 def test_a_text_of_10000_tokens_is_cut_and_counted(caplog):
     made = tokenize(make_tokenizer(), ["goal " * 10_000, "goal"], 16)
     assert [len(o) for o in made] == [16, 3] and made[0][-1] == 2
-    assert "1 of 2 texts are longer than 16 tokens and were cut there" in caplog.text
+    assert "1 of 2 texts are longer than 16 tokens and were truncated there" in caplog.text
 
 
 def test_a_failed_product_leaves_nothing(tmp_path):

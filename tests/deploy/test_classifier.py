@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from lightx.attribution import apply_target
-from lightx.deploy import Classifier, distill, OnnxClassifier, prune_vocabulary, quantize_int8, STUDENTS, write_onnx
+from lightx.deploy import Classifier, distill, OnnxClassifier, prune_vocabulary, quantize_int8, write_onnx
 from lightx.data import pad
 from lightx.runtime import InputError
 from lightx.experiments import prepare
-from lightx.student import new_student
+from lightx.student import new_student, STUDENTS
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz&;#0123456789"]
 
@@ -86,7 +86,7 @@ def test_answers_do_not_depend_on_their_company():
 
 
 def test_a_stream_asks_for_no_more_texts_than_it_reads_at_once(monkeypatch):
-    monkeypatch.setattr("lightx.runtime.BATCH", 4)
+    monkeypatch.setattr("lightx.runtime.answer.BATCH", 4)
     taken = []
     stream = make_classifier().stream(taken.append(i) or f"text {i}" for i in range(100))
     assert next(stream).text == "text 0" and len(taken) <= 8
@@ -157,7 +157,7 @@ def test_predict_in_words(folder):
 
 
 def test_on_a_terminal_words_are_coloured_and_what_speaks_against_is_underlined(folder):
-    from lightx.cli import coloured
+    from lightx.cli.classifiers import coloured
     answer = Classifier.from_pretrained(folder)("cup goal today bank oil")
     shown = coloured(answer)
     assert shown.plain.endswith(answer.text)
@@ -203,8 +203,8 @@ def test_distill_learns_from_texts_without_labels(corpus_folder, teacher_folder,
 
 
 def test_texts_that_a_recipe_would_not_read_are_refused(corpus_folder, tmp_path):
-    with pytest.raises(InputError, match="recipe best would not read 'rest': take best_unlabelled"):
-        distill(tmp_path / "model", data=str(corpus_folder), unlabelled="rest")
+    with pytest.raises(InputError, match="recipe best would not read texts without labels: take best_unlabelled"):
+        distill(str(corpus_folder), out=tmp_path / "model", unlabelled="rest")
 
 
 def test_texts_without_labels_are_those_that_have_none(corpus_folder, teacher_folder, tmp_path):
@@ -221,7 +221,7 @@ def test_texts_without_labels_are_those_that_have_none(corpus_folder, teacher_fo
 @pytest.mark.parametrize("baseline", ["zero", "pad"])
 def test_the_graph_says_what_the_student_says(target, baseline, tmp_path):
     clf = make_classifier(target=target)
-    clf.student.baseline_logits = baseline
+    clf.student.baseline = baseline
     clf.save_pretrained(tmp_path)
     (tmp_path / "classifier.json").write_text(json.dumps(dict(names=clf.names, pad_id=0, max_length=24)))
     for student, file in ((clf.student, "model.onnx"), (quantize_int8(clf.student), "model.int8.onnx")):

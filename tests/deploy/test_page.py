@@ -1,16 +1,16 @@
 """The page, in a real browser."""
 import random
-import shutil
 
 import numpy as np
 import pytest
+from browser import HELP, find_browser
 from playwright.sync_api import sync_playwright
 from test_classifier import make_classifier
 
 from lightx.deploy import Classifier, export, export_web
 from lightx.runtime import InputError
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = find_browser()
 TEXTS = ["Oil prices soar", "Crème brûlée & more", "AT&amp;T <b>", "goal🎉 株価 up", "e\u0301te\u0301\u200b!", "", "  ", "a" * 120,
          "long words " * 30, "ΑΣ ĳ İ ﬁ 각"]
 
@@ -25,7 +25,7 @@ def page(tmp_path_factory):
     sizes = export_web(folder / "exported", folder / "index.html")
     assert sizes["page"] < 8e6
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = p.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = browser.new_page(viewport=dict(width=390, height=800)) # a phone
         page.route("http*://**", lambda route: pytest.fail(f"the page asked for {route.request.url}"))
         page.goto((folder / "index.html").as_uri())
@@ -34,7 +34,7 @@ def page(tmp_path_factory):
         browser.close()
 
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+pytestmark = pytest.mark.skipif(not BROWSER, reason=HELP.splitlines()[0])
 
 
 def test_typing_changes_label_colours_and_numbers(page):
@@ -44,8 +44,8 @@ def test_typing_changes_label_colours_and_numbers(page):
         page.wait_for_function("text => document.querySelector('#mine .words')?.textContent === text", arg=text)
         expected = clf(text)
         assert page.locator("#mine .label").inner_text() == expected.label
-        pulls = [float(o.get_attribute("data-pull")) for o in page.locator("#mine .words span").all()]
-        np.testing.assert_allclose(pulls, expected.scores, atol=0.02)  # 8 bits in the page
+        attributions = [float(o.get_attribute("data-attribution")) for o in page.locator("#mine .words span").all()]
+        np.testing.assert_allclose(attributions, expected.scores, atol=0.02)  # 8 bits in the page
         strongest = page.locator("#mine .words span").nth(int(np.abs(expected.scores).argmax()))
         side = "31, 119, 180" if expected.scores[np.abs(expected.scores).argmax()] > 0 else "255, 127, 14"
         assert side in strongest.evaluate("o => getComputedStyle(o).backgroundColor")
@@ -69,7 +69,7 @@ def test_the_page_reads_as_the_tokenizer_does(page):
     for text, found in zip(texts, page.evaluate("texts => Promise.all(texts.map(lightx.answer))", texts), strict=True):
         expected = clf(text)
         assert [o["text"] for o in found["words"]] == [o.text for o in expected.words], repr(text)
-        assert found["cut"] == expected.truncated
+        assert found["truncated"] == expected.truncated
         np.testing.assert_allclose(list(found["probabilities"].values()), list(expected.probabilities.values()), atol=0.01)
 
 

@@ -37,14 +37,14 @@ def test_replies_are_the_answers_of_the_classifier(served):
     assert reply.status_code == 200
     for found, expected in zip(reply.json()["answers"], clf(texts), strict=True):
         told = expected.to_dict()
-        assert (found["label"], found["cut"]) == (told["label"], told["cut"])
+        assert (found["label"], found["truncated"]) == (told["label"], told["truncated"])
         assert [o["text"] for o in found["words"]] == [o["text"] for o in told["words"]]
         assert found["probabilities"] == pytest.approx(told["probabilities"], abs=1e-5)
 
 
 def test_no_time_goes_into_reasons_that_nobody_wants(monkeypatch):
     clf = make_classifier()
-    monkeypatch.setattr(clf, "reason", lambda *_: pytest.fail("explained"))
+    monkeypatch.setattr(clf, "forward_explanations", lambda *_: pytest.fail("explained"))
     asked = ["one goal", "money"]
     found = replies(clf, [(o, False) for o in asked])
     assert [o["label"] for o in found] == [clf.names[i] for i in clf.predict_proba(asked).argmax(1)]

@@ -10,8 +10,8 @@ COMPARE = ["--n-per-class", "4,8", "--max-length", 16, "--seeds", 2, "--jobs", 2
 @pytest.fixture(scope="module")
 def compared(corpus_folder, teacher_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    (folder / "mine.py").write_text("from lightx.losses import LightX\nfrom lightx.methods import Plan, mlp\n\n"
-                                    "def mine(task):\n    return Plan(mlp(task), LightX(0.3), epochs=1)\n")
+    (folder / "mine.py").write_text("from lightx.training import LightX, mlp, TrainingPlan\n\n"
+                                    "def mine(task):\n    return TrainingPlan(mlp(task), LightX(0.3), epochs=1)\n")
     methods = f"ce,lightx_matched,int8,{folder / 'mine.py'}:mine"
     options = ["--data", corpus_folder, "--teacher", teacher_folder, "--methods", methods, *COMPARE, "--out", folder / "out"]
     return folder / "out", options, lightx("compare", *options)

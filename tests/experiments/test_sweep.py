@@ -5,20 +5,17 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import lightx, write_corpus
+from conftest import lightx, TINY, write_corpus
 
 from lightx.runtime import InputError
 from lightx.experiments import default_parameters, experiment_notebook, prepare, read_results
-
-TINY = {"n_per_class": 6, "max_length": 16, "epochs": 2, "batch_size": 8, "unseen_texts": 4, "teacher_epochs": 1}
-
 
 def flags(**given):
     return [o for k, v in given.items() for o in ("-p", k, str(v))]
 
 
 def papermill(*args):
-    command = [sys.executable, "-m", "papermill", str(experiment_notebook("alpha.ipynb")), *map(str, args)]
+    command = [sys.executable, "-m", "papermill", str(experiment_notebook("alpha")), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -55,14 +52,14 @@ def swept(tiny, tmp_path_factory):
 def test_sweep_ends_in_table_figure_and_report(swept):
     out, _, run = swept
     assert run.returncode == 0, run.stderr
-    assert "Accuracy on the test split" in run.stdout and "tfidf_svm" in run.stdout
+    assert "Accuracy over alpha" in run.stdout and "TF-IDF + SVM" in run.stdout
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG"
     report = json.loads((out / "report.ipynb").read_text())
     assert any("best alpha" in str(o) for c in report["cells"] for o in c.get("outputs", []))
     meta, rows = read_results(out / "results.json")
     accuracies = rows[rows.metric == "accuracy"]
     assert set(accuracies.method) == {"lightx", "teacher", "tfidf_svm"} and accuracies.value.between(0, 1).all()
-    assert {"n_parameters", "bytes", "peak_memory_bytes", "ms_per_batch_of_32"} <= set(rows[rows.method == "bert_base"].metric)
+    assert "bytes" not in set(rows.metric) # costs are measured if they are asked for
 
 
 def test_second_sweep_runs_nothing_again(swept):
@@ -137,7 +134,7 @@ def test_a_base_model_is_fine_tuned_once(corpus_folder, base_folder):
     assert first.explanations.logits.tolist() == second.explanations.logits.tolist()
 
 
-@pytest.mark.parametrize("notebook, other", [("alpha.ipynb", {"progress", "unlabelled"}), ("method.ipynb", {"progress"})])
+@pytest.mark.parametrize("notebook, other", [("alpha", {"progress", "unlabelled"}), ("method", {"progress"})])
 def test_defaults_of_the_notebook_are_those_of_prepare(notebook, other):
     import inspect
     known = default_parameters(experiment_notebook(notebook))
@@ -146,7 +143,7 @@ def test_defaults_of_the_notebook_are_those_of_prepare(notebook, other):
 
 
 def test_every_parameter_is_checked_by_the_notebook():
-    notebook = experiment_notebook("alpha.ipynb")
+    notebook = experiment_notebook("alpha")
     source = "\n".join("".join(c["source"]) for c in json.loads(Path(notebook).read_text())["cells"])
     listed = source.split("known = {")[1].split("}")[0]
     assert {o.strip().strip('"') for o in listed.split(",")} == set(default_parameters(notebook))

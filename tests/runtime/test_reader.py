@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-import lightx.reading
+import lightx.runtime.reader
 from lightx.runtime import FEW_TEXTS, from_encoding, Reader
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "##a", "##b", "##c", "ab", "abc", "##abc", "abcabcab", "abcabcabc", "1", "##1", ".", "'",
@@ -37,7 +37,7 @@ def test_reads_what_the_tokenizer_reads(texts, which):
 
 def test_most_texts_take_the_short_way(monkeypatch):
     read = Reader(bert())
-    monkeypatch.setattr(lightx.reading, "from_encoding", lambda *_: pytest.fail("went to the tokenizer"))
+    monkeypatch.setattr(lightx.runtime.reader, "from_encoding", lambda *_: pytest.fail("went to the tokenizer"))
     monkeypatch.setattr(read, "tokenizer", None)
     for times in (1, FEW_TEXTS): assert len(read(["abc, ab' 1", "", "A\n\tb"] * times)) == len(read.ids(["", "c."] * times)) + times
 
@@ -52,8 +52,8 @@ def test_other_rules_are_left_to_the_tokenizer(change):
     assert read(["ab\x00. c"] * FEW_TEXTS)[0].ids.tolist() == made.encode("ab\x00. c").ids
 
 def test_the_memory_stays_small(monkeypatch):
-    monkeypatch.setattr(lightx.reading, "MOST_WORDS", 50)
+    monkeypatch.setattr(lightx.runtime.reader, "MAX_WORDS", 50)
     read = Reader(bert())
     for i in range(300):
         for times in (1, FEW_TEXTS): assert read([f"a{i}"] * times)[0].ids.tolist() == read.tokenizer.encode(f"a{i}").ids
-    assert len(read.memory.explanations) <= 51 and len(read.memory.ids) <= 51 * 5 and len(read.pieces) <= 50
+    assert len(read.memory.known) <= 51 and len(read.memory.ids) <= 51 * 5 and len(read.pieces) <= 50

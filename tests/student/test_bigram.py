@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_training import examples, trained_densely
+from conftest import examples, trained_densely
 
 from lightx.data import pad
 from lightx.training import Combined, learning_rates, LightX, train_student
@@ -46,7 +46,7 @@ def test_the_mean_is_that_of_pieces_and_pairs(rows, seed):
 
 
 def test_training_with_pairs_by_rows_is_training_of_the_whole(monkeypatch):
-    monkeypatch.setattr(MLPStudent, "_few", lambda self, ids: False)
+    monkeypatch.setattr(MLPStudent, "_short_table", lambda self, ids: False)
     plain, rowwise = pair_student(dropout=0.0), pair_student(dropout=0.0)
     data, start = examples(), plain.embedding.weight.detach().clone()
     trained_densely(plain, data, LightX(0.3, 10), torch.optim.Adam(plain.parameters()), learning_rates("constant", 3e-3, 90), 4, 3)

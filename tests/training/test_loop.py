@@ -1,39 +1,18 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
+from conftest import examples, trained_densely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightx.training import (AutoLightX, CrossEntropy, Examples, GradientStats, learning_rates, LightX, RowAdam, RowMomentum, RULES, StackedLightX,
-                             StudentStack, toy_corpus, train_student)
+from lightx.training import (AutoLightX, CrossEntropy, GradientStats, learning_rates, LightX, RowAdam, RowMomentum, RULES, StackedLightX,
+                             StudentStack, train_student)
 from lightx.runtime import InputError
 from lightx.student import new_student
 
 
-def examples(n=120, seed=0):
-    ids, labels, pulls = toy_corpus(n, seed)
-    logits = np.stack([o.sum(0) for o in pulls])
-    return Examples(ids, labels, SimpleNamespace(values=pulls, logits=logits, baseline_logits=0 * logits))
-
-
 def small(seed=0, **kwargs):
     return new_student(3, seed, **dict(vocab_size=60, embed_dim=8, hidden=16) | kwargs)
-
-
-def trained_densely(student, texts, objective, optim, lrs, batch_size, epochs, seed=0):
-    """The plainest loop there is: every row of the embedding in every step."""
-    order, at = torch.Generator().manual_seed(seed), iter(lrs)
-    torch.manual_seed(seed)
-    student.train()
-    for _ in range(epochs):
-        for rows in torch.randperm(len(texts), generator=order).split(batch_size):
-            optim.param_groups[0]["lr"] = next(at)
-            optim.zero_grad()
-            objective(student, texts.batch(rows))[0].backward()
-            optim.step()
-    return student.eval()
 
 
 @pytest.mark.parametrize("name, lr, dense", [
@@ -87,7 +66,7 @@ def test_a_short_embedding_is_multiplied_whole_to_the_same_end(baseline, target,
     student, batch = small(baseline=baseline, target=target).eval().double(), examples().batch(torch.arange(9))
     found = []
     for few in (True, False):
-        monkeypatch.setattr(type(student), "_few", lambda self, ids: few)
+        monkeypatch.setattr(type(student), "_short_table", lambda self, ids: few)
         logits, values = student.explain(*batch[:2])
         grad, = torch.autograd.grad((values**2).sum() + student(*batch[:2]).logsumexp(1).sum(), student.embedding.weight)
         found.append((logits, values, grad))
@@ -129,4 +108,3 @@ def test_a_loss_that_cannot_fall_does_not_stop_a_training():
     auto = AutoLightX("gradnorm", LightX(0.5, xai_weight=0.0)) # the second gradient is zero throughout
     history = train_student(small(), examples(), auto, epochs=2)
     assert np.isfinite(history[-1]["loss"]) and len(auto.alphas) == 2 * 4
-

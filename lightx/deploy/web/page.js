@@ -1,4 +1,4 @@
-// A classifier in a page: BERT's tokenizer, one run of the graph, and words coloured by how they pulled.
+// A classifier in a page: BERT's tokenizer, one run of the graph, and words coloured by their attributions.
 const part = id => document.getElementById(id).textContent
 const bytes = id => Uint8Array.from(atob(part(id)), c => c.charCodeAt(0))
 const local = (id, type) => URL.createObjectURL(new Blob([bytes(id)], { type }))
@@ -57,7 +57,7 @@ ort.env.wasm.wasmPaths = { mjs: local("loader", "text/javascript"), wasm: local(
 const session = await ort.InferenceSession.create(bytes("model"), { executionProviders: ["wasm"] })
 let line = Promise.resolve() // a session answers one after the other
 
-// Label, probabilities, and for each word its place and its pull toward every class.
+// Label, probabilities, and for each word its place and its attribution to every class.
 async function answer(text) {
   const found = words(text), ids = [about.first], owner = [-1], room = about.max_length - 1
   found.forEach((o, i) => {
@@ -66,20 +66,20 @@ async function answer(text) {
       ids.push(id); owner.push(i)
     }
   })
-  const cut = ids.length > room
+  const truncated = ids.length > room
   ids.length = owner.length = Math.min(ids.length, room)
   ids.push(about.last); owner.push(-1)
   const tensor = values => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length])
   const asked = { input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)) }
   const out = await (line = line.catch(() => {}).then(() => session.run(asked)))
   const probabilities = [...out.probabilities.data], C = probabilities.length, values = out.attributions.data
-  const pulls = found.map(() => new Array(C).fill(0)), rest = new Array(C).fill(0)
-  owner.forEach((o, t) => { for (let c = 0; c < C; c++) (o < 0 ? rest : pulls[o])[c] += values[t * C + c] })
+  const sums = found.map(() => new Array(C).fill(0)), special = new Array(C).fill(0)
+  owner.forEach((o, t) => { for (let c = 0; c < C; c++) (o < 0 ? special : sums[o])[c] += values[t * C + c] })
   const shown = found.slice(0, Math.max(...owner) + 1)
   return { label: about.names[probabilities.indexOf(Math.max(...probabilities))], probabilities: Object.fromEntries(about.names.map((o, c) => [o, probabilities[c]])),
            words: shown.map((o, i) => ({ text: text.slice(o.start, o.end), start: o.start, end: o.end,
-                                         attributions: Object.fromEntries(about.names.map((name, c) => [name, pulls[i][c]])) })),
-           rest: Object.fromEntries(about.names.map((o, c) => [o, rest[c]])), cut }
+                                         attributions: Object.fromEntries(about.names.map((name, c) => [name, sums[i][c]])) })),
+           special: Object.fromEntries(about.names.map((o, c) => [o, special[c]])), truncated }
 }
 
 const make = (tag, content, more = {}) => Object.assign(document.createElement(tag), content === null ? {} : { textContent: content }, more)
@@ -94,7 +94,7 @@ function show(place, text, found, live) {
   found.words.forEach((o, i) => {
     const share = weights[i] / most, side = share >= 0 ? "for" : "against", told = `${weights[i] >= 0 ? "+" : "−"}${Math.abs(weights[i]).toFixed(3)}`
     const span = make("span", o.text, { title: told })
-    span.dataset.pull = weights[i]
+    span.dataset.attribution = weights[i]
     span.style.background = `rgba(var(--${side}), ${(0.75 * Math.abs(share)).toFixed(2)})`
     if (Math.abs(share) >= 0.2) span.className = side
     marked.append(text.slice(at, o.start), span); at = o.end
@@ -110,7 +110,7 @@ function show(place, text, found, live) {
     row.append(cell)
   }
   place.replaceChildren(head, marked, list, table)
-  if (found.cut) place.append(make("p", "The text is longer than the classifier reads, and was cut.", { className: "quiet" }))
+  if (found.truncated) place.append(make("p", "The text is longer than the classifier reads, and was truncated.", { className: "quiet" }))
 }
 
 const field = document.getElementById("text"), mine = document.getElementById("mine")
