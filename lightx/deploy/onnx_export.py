@@ -19,7 +19,7 @@ from ..data import pad
 from .classifier import Classifier
 from .vocabulary import prune_vocabulary
 from ..evaluation import accuracy, n_bytes
-from ..runtime import atomic_path, check_new, InputError, Reader, TextClassifier
+from ..runtime import atomic_path, check_new, InputError, log, Reader, TextClassifier
 from ..student import BigramStudent, MLPStudent
 
 # %% ../../nbs/08_deploy/onnx_export.ipynb #2fd3e69e
@@ -165,4 +165,7 @@ def export(
         texts, labels = corpus["test"]["text"], labels_by_name(corpus["test"], whole.names)
         found = {"PyTorch": dict(bytes=n_bytes(whole.student), accuracy=accuracy(whole.predict_proba(texts), labels))} | found
         for o in ("model.onnx", "model.int8.onnx"): found[o]["accuracy"] = accuracy(OnnxClassifier(out, o).predict_proba(texts), labels)
+        if prune and (lost := found["PyTorch"]["accuracy"] - found["model.onnx"]["accuracy"]) > 0.01:
+            log.warning("pruned to the pieces of %s training texts, the classifier loses %.1f points on the test texts: train on more texts, "
+                        "or leave the vocabulary whole", f"{len(corpus['train']):,}", 100 * lost)
     return found

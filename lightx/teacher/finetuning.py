@@ -85,8 +85,8 @@ def load_teacher(
     head = {} if label_names is None else dict(num_labels=len(label_names), id2label=dict(enumerate(label_names)),
                                                label2id={o: i for i, o in enumerate(label_names)})
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(find_model(name), **head).eval()
-        teacher = Teacher(model.to(best_device()), AutoTokenizer.from_pretrained(find_model(name), use_fast=True))
+        model = AutoModelForSequenceClassification.from_pretrained(find_model(name), trust_remote_code=False, **head).eval()
+        teacher = Teacher(model.to(best_device()), AutoTokenizer.from_pretrained(find_model(name), use_fast=True, trust_remote_code=False))
     except InputError: raise
     except Exception as e: # a missing file, no network and a damaged file each have their own class
         raise _not_to_be_had(name, e) from None
@@ -178,7 +178,7 @@ def is_finetuned(
 ) -> bool:
     "Whether a checkpoint carries a classification head of its own."
     from transformers import AutoConfig
-    try: config = AutoConfig.from_pretrained(find_model(name))
+    try: config = AutoConfig.from_pretrained(find_model(name), trust_remote_code=False)
     except (OSError, ValueError) as e: raise _not_to_be_had(name, e) from None
     return any("ForSequenceClassification" in o for o in config.architectures or [])
 

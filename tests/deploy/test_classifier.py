@@ -231,9 +231,9 @@ def test_the_graph_says_what_the_student_says(target, baseline, tmp_path):
             with torch.no_grad():
                 (logits, values), start = student.explain(*batch), student.baseline_logits(*batch)
             arrays = [o.numpy() for o in batch]
-            for got, want in zip(shipped.reason(*arrays), (logits, logits.softmax(-1), values, start), strict=True):
+            for got, want in zip(shipped.forward_explanations(*arrays), (logits, logits.softmax(-1), values, start), strict=True):
                 np.testing.assert_allclose(got, want.numpy(), atol=1e-5)
-            np.testing.assert_allclose(shipped.decide(*arrays), logits.softmax(-1).numpy(), atol=1e-5)
+            np.testing.assert_allclose(shipped.forward_probabilities(*arrays), logits.softmax(-1).numpy(), atol=1e-5)
             np.testing.assert_allclose(student(*batch).detach().numpy(), logits.numpy(), atol=1e-5)
 
 
