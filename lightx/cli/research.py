@@ -83,7 +83,7 @@ def show_summary(
         table.add_row(o.model, f"{o.alpha:g}", percent(o.accuracy, o.std), str(o.seeds))
     beside = Table("model", "reads", "accuracy, %", "macro-F1, %", "seeds", title="Beside it, on the same labels")
     for o in standing(rows).itertuples(): beside.add_row(o.model, o.reads, percent(o.accuracy, o.std), percent(o.macro_f1), str(o.seeds))
-    console.print(table, beside, advice(rows))
+    console.print(table, beside, advice(rows), highlight=False)
 
 def percent(
     mean: float,              # a share

@@ -67,7 +67,8 @@ def distill(
     quiet()
     prepared = prepare(data, teacher, n_per_class, max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, progress=progress, **settings)
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
-    student, _ = train(recipe, Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, **choices), progress)
+    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, **choices)
+    student, _ = train(recipe, task, progress)
     facts = dict(recipe=recipe, seed=seed) | measured_facts(student, prepared)
     shown = teacher_answers(prepared.teacher, prepared.unseen_texts[:8], prepared.unseen_explanations, max_length, prepared.names)
     clf = Classifier(student, prepared.teacher.tokenizer.backend_tokenizer, prepared.names, max_length, facts,

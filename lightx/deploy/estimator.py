@@ -66,7 +66,7 @@ def fit(self:LightXClassifier,
     if getattr(X, "ndim", 1) != 1: raise InputError(f"the texts have shape {X.shape}: give one text a row, without further columns")
     corpus = load_corpus((list(map(_plain, X)), [names[i] for i in numbers]), names=",".join(names), hold_out=False)
     taught = teach(corpus["train"], self.teacher, self.max_length, self.teacher_epochs, self.teacher_lr, self.progress, tol=self.tol)
-    student, _ = train(self.recipe, Task(taught.teacher, taught.train, self.random_state or 0, self.steps), self.progress)
+    student, _ = train(self.recipe, Task(taught.teacher, taught.train, self.random_state or 0, self.steps, progress=self.progress), self.progress)
     self.classifier_ = Classifier(student, taught.teacher.tokenizer.backend_tokenizer, names, self.max_length, dict(recipe=self.recipe))
     return self
 

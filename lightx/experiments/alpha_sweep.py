@@ -65,11 +65,16 @@ def sweep_references(
     prepared: Prepared, # corpus and teacher
     n_per_class: int    # for the rows
 ) -> list[dict]:
-    "Scores of the teacher and of TF-IDF + SVM, on the text that is read and, where that is less, on whole texts."
+    "Scores of the teacher and of TF-IDF + SVM: on the text that is read, on whole texts, and with the teacher's labels of more texts."
     rows, labels = row_maker(prepared, n_per_class), prepared.texts["train"]["label"]
     read, whole = ([prepared.read_texts(s) for s in ("train", "test")], [prepared.texts[s]["text"][:] for s in ("train", "test")])
     found = rows("teacher", prepared.test_logits) + rows("tfidf_svm", tfidf_svm(read[0], labels, read[1]))
-    return found + (rows("tfidf_svm_whole", tfidf_svm(whole[0], labels, whole[1])) if read != whole else [])
+    if read != whole: found += rows("tfidf_svm_whole", tfidf_svm(whole[0], labels, whole[1]))
+    if not prepared.unlabelled: return found
+    # What a student may learn from texts without labels, its rival may learn too: the teacher's decisions.
+    ids, logits = prepared.unlabelled
+    more, decided = prepared.teacher.tokenizer.batch_decode(ids, skip_special_tokens=True), logits.argmax(1).tolist()
+    return found + rows("tfidf_svm_teacher", tfidf_svm(read[0] + more, [*labels, *decided], read[1]))
 
 # %% ../../nbs/07_experiments/alpha_sweep.ipynb #67bf2575
 def methods_beside(
@@ -81,7 +86,7 @@ def methods_beside(
     "Scores of students of other methods."
     rows, found = row_maker(prepared, n_per_class), []
     for name, seed in tqdm([(m, s) for m in methods for s in range(seeds)], desc="train", unit="student"):
-        student, _ = train(name, Task(prepared.teacher, prepared.train, seed, unlabelled=prepared.unlabelled))
+        student, _ = train(name, Task(prepared.teacher, prepared.train, seed, unlabelled=prepared.unlabelled, progress=True))
         found += rows(name, predict_student(student, prepared.test).numpy(), seed=seed)
     return found
 
@@ -177,8 +182,9 @@ def summary(
     return pd.DataFrame(table + [dict(model=m, alpha=None, accuracy=o["mean"], std=o["std"], seeds=int(o["n"])) for m, o in fixed.iterrows()])
 
 # %% ../../nbs/07_experiments/alpha_sweep.ipynb #37e6bf8f
-READS = {"best_unlabelled": "the same text, and the other training texts without their labels", "tfidf_svm_whole": "whole texts"}
-SHOWN = {"tfidf_svm": "TF-IDF + SVM", "tfidf_svm_whole": "TF-IDF + SVM", "ce": "plain MLP, labels alone", "lightx": "plain MLP, alpha = 0.1"}
+READS = {"best_unlabelled": "unlabelled texts too", "tfidf_svm_teacher": "unlabelled texts too", "tfidf_svm_whole": "whole texts"}
+SHOWN = {"tfidf_svm": "TF-IDF + SVM", "tfidf_svm_whole": "TF-IDF + SVM", "tfidf_svm_teacher": "TF-IDF + SVM, the teacher's labels",
+         "ce": "plain MLP, labels alone", "lightx": "plain MLP, alpha = 0.1"}
 
 def standing(
     rows: pd.DataFrame # from `read_results`
@@ -201,11 +207,13 @@ def advice(
     "When to take a distilled student and when not, by the numbers of a sweep."
     mean = mean_std(rows[(rows.metric == "accuracy") & (rows.method != "lightx")], "method")["mean"]
     curves = [mean_std(o, "alpha")["mean"].max() for o in alpha_curves(rows).values()]
-    top = max([mean[m] for m in ("best", "best_unlabelled") if m in mean] or curves)
-    svm, whole = mean["tfidf_svm"], mean.get("tfidf_svm_whole", 0)
-    if svm >= top: return (f"On these texts TF-IDF + SVM ({svm:.1%}) decides at least as well as the best student ({top:.1%}): "
+    top, svm, whole = mean.get("best", max(curves)), mean["tfidf_svm"], mean.get("tfidf_svm_whole", 0)
+    if svm >= top: return (f"On these texts TF-IDF + SVM ({svm:.1%}) decides at least as well as a student of the same labels ({top:.1%}): "
                            "take lightx only where every answer has to be explained.")
-    said = (f"Take lightx where a small model must explain its answers and labels are few: on the text that it reads the best student has "
-            f"{top:.1%}, TF-IDF + SVM {svm:.1%}.")
-    if whole <= top: return said
-    return said + f" Where whole texts can be read and no explanation is asked for, TF-IDF + SVM is the simpler choice: {whole:.1%}."
+    said = ["Take lightx where a small model must explain its answers and labels are few: on the same text and labels the student has "
+            f"{top:.1%}, TF-IDF + SVM {svm:.1%}."]
+    if {"best_unlabelled", "tfidf_svm_teacher"} <= set(mean.index):
+        ours, theirs = mean["best_unlabelled"], mean["tfidf_svm_teacher"]
+        said.append(f"With unlabelled texts beside them it has {ours:.1%}, TF-IDF + SVM on the teacher's labels {theirs:.1%}.")
+    if whole > top: said.append(f"Where whole texts can be read and no explanation is asked for, TF-IDF + SVM is the simpler choice: {whole:.1%}.")
+    return " ".join(said)

@@ -74,7 +74,8 @@ def bigram_student(
     more = max(0, most - len(free)) if grow else 0
     rows = np.concatenate([free, np.arange(V, V + more)])
     student = mlp(task, BigramStudent, vocab_size=V + more, **kwargs)
-    with torch.no_grad(): student.embedding.weight[:V] = teacher_embeddings(task.teacher, tokens, student.embedding.embedding_dim)
+    start = teacher_embeddings(task.teacher, tokens, student.embedding.embedding_dim, progress=task.progress)
+    with torch.no_grad(): student.embedding.weight[:V] = start
     bigrams, _ = bigram_information(examples.ids, examples.logits.softmax(-1).numpy(), V)
     most = min(most, len(rows), len(bigrams))
     student.set_bigrams(bigrams[:most], rows[:most])

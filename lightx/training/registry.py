@@ -30,6 +30,7 @@ class Task:
     target: str = "centred"         # what the explanations explain
     baseline: str = "zero"          # against what
     unlabelled: tuple | None = None # token ids of more texts, and the teacher's logits of them [M, C]
+    progress: bool = False   # show bars
 
 @dataclass
 class TrainingPlan:
