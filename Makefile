@@ -56,7 +56,7 @@ clean:                      ## forget the environment, builds and runs
 	$(PYTHON) -m venv .venv
 	$@ -m pip install -q $(TORCH)
 
-.venv/demo: EXTRAS = demo,export
+.venv/demo: EXTRAS = demo
 .venv/dev: EXTRAS = dev
 .venv/demo .venv/dev: settings.ini setup.py | .venv/bin/python
 	$(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'

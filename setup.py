@@ -11,7 +11,12 @@ root = Path(__file__).parent
 config = ConfigParser(delimiters=["="])
 config.read(root / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {k.removesuffix("_requirements"): v.split() for k, v in cfg.items() if k.endswith("_requirements")}
+own = {k.removesuffix("_requirements"): v.split() for k, v in cfg.items() if k.endswith("_requirements")}
+# What an extra needs of others: exporting needs PyTorch, the demo trains and exports, the benchmarks compare all of it.
+needs = {"export": ["train"], "ray": ["train"], "demo": ["train", "export"], "bench": ["demo", "serve", "train", "export"]}
+needs["all"] = ["train", "serve", "export", "ray", "demo"]
+needs["dev"] = needs["all"]
+extras = {k: own.get(k, []) + sum((own[o] for o in needs.get(k, [])), []) for k in [*own, "all"]}
 # Notebooks that `lightx sweep`, `compare` and `notebook` hand out; they travel without their outputs.
 notebooks = ["nbs/07_experiments/alpha.ipynb", "nbs/07_experiments/method.ipynb", "nbs/experiments/report.ipynb", "nbs/experiments/methods.ipynb"]
 
@@ -54,8 +59,7 @@ setup(
     package_data={"lightx": ["py.typed"], "lightx.deploy": ["web/*"]},
     cmdclass={"build_py": BuildWithNotebooks},
     install_requires=cfg["requirements"].split(),
-    extras_require=extras | {"all": sum((extras[o] for o in ("demo", "ray", "export", "serve")), []),
-                             "dev": sum((extras[o] for o in ("dev", "demo", "ray", "export", "serve")), [])},
+    extras_require=extras,
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -13,14 +13,17 @@ __version__ = "0.2.0"
 from importlib import import_module
 
 # Each name is imported with its part when it is first asked for: `import lightx` itself loads nothing (PEP 562).
-_PART = {"distill": "deploy", "load": "deploy", "Classifier": "deploy", "LightXClassifier": "deploy",
+_PART = {"distill": "deploy", "load": "_face", "Classifier": "deploy", "LightXClassifier": "deploy",
          "attribute": "attribution", "integrated_gradients": "attribution"}
 __all__ = list(_PART)
 
 
 def __getattr__(name):
     if name not in _PART: raise AttributeError(f"module 'lightx' has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(f"lightx.{_PART[name]}"), name)
+    try: globals()[name] = value = getattr(import_module(f"lightx.{_PART[name]}"), name)
+    except ModuleNotFoundError as e:
+        from .runtime import missing_extra
+        raise missing_extra(e) or e from None
     return value
 
 

@@ -75,9 +75,11 @@ print([o for o in ("torch", "numpy", "pandas", "transformers", "tokenizers", "ma
 
 
 def copy_of_the_repository(folder):
-    made = shutil.ignore_patterns(".venv*", ".git", "runs", "*.egg-info", "build", "dist", "_proc", "_docs", "__pycache__", ".*_cache", ".coverage*")
+    made = shutil.ignore_patterns(".venv*", ".git", "runs", "*.egg-info", "build", "dist", "_proc", "_docs", "__pycache__", ".*_cache",
+                                  ".coverage*")
     corpora = shutil.ignore_patterns("data") # at the root; lightx/data is a part
-    return shutil.copytree(ROOT, folder, symlinks=True, ignore=lambda at, names: made(at, names) | (corpora(at, names) if Path(at) == ROOT else set()))
+    def ignored(at, names): return made(at, names) | (corpora(at, names) if Path(at) == ROOT else set())
+    return shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")

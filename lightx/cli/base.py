@@ -89,8 +89,9 @@ def main():
     plain = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[plain])
     try: app()
-    except ValueError as e:
-        from lightx.runtime import InputError
-        if not isinstance(e, InputError): raise
-        errors.print(f"[bold red]lightx:[/] {escape(str(e))}")
+    except (ValueError, ModuleNotFoundError) as e:
+        from lightx.runtime import InputError, missing_extra
+        named = missing_extra(e) if isinstance(e, ModuleNotFoundError) else e if isinstance(e, InputError) else None
+        if named is None: raise
+        errors.print(f"[bold red]lightx:[/] {escape(str(named))}")
         sys.exit(2)

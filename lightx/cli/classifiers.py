@@ -54,7 +54,7 @@ def predict(
 ):
     "Classify texts, and say which words decided."
     import json
-    from lightx.deploy import load
+    from lightx import load
     clf = load(model)
     # Lines that somebody types are answered one by one, those of a file by the batch.
     answers = clf.stream(texts or lines_of(file)) if texts or file else (clf(o.rstrip("\n")) for o in sys.stdin)
@@ -119,12 +119,7 @@ def serve(
     body: Annotated[int, typer.Option(min=1, help="Bytes a request at most.")] = 1_048_576,
 ):
     "Answer over HTTP: POST /predict, GET /health, and /docs."
-    import torch
-    from lightx.deploy import load
-    from lightx.runtime import InputError
-    try:
-        import uvicorn
-        from lightx.deploy.server import Limits, make_app
-    except ImportError: raise InputError("the server is not installed: pip install 'lightx[serve]'") from None
-    torch.set_num_threads(1) # a pass is too small to share
+    import uvicorn
+    from lightx import load
+    from lightx.deploy.server import Limits, make_app
     uvicorn.run(make_app(load(model), Limits(body, texts, characters)), host=host, port=port, access_log=False)

@@ -58,7 +58,8 @@ def demo(
 ):
     "Fine-tune, explain, sweep alpha, compare, explain one text and build a page, on embedded data."
     import inspect
-    from lightx.deploy import distill, load
+    from lightx import load
+    from lightx.deploy import distill
     from lightx.experiments import default_parameters, experiment_notebook, parse_alphas, prepare, read_results, sweep
     from lightx.teacher import quiet
     quiet()

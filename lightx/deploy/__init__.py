@@ -1,18 +1,21 @@
-"""Classifiers for use: distilled, saved, pruned, exported, in a page, behind HTTP"""
+"""Classifiers for use: distilled, saved, pruned, exported, in a page, behind HTTP
 
-from .classifier import CARD, Classifier, fact_table, FILES, RENAMED
-from .vocabulary import kept_tokens, prune_tokenizer, prune_vocabulary
-from .onnx_export import ExplainedGraph, export, Int8Embedding, labels_by_name, load, OnnxClassifier, OUTPUTS, quantize_int8, write_onnx
-from .page import export_web, WEB_RUNTIME, web_runtime
-from .distillation import check_recipe, distill, measured_facts
-from .estimator import checked_labels, LightXClassifier
+Each name is imported with its module when it is first asked for (PEP 562): a server that answers needs no torch.
+"""
+from importlib import import_module
 
-__all__ = ["CARD", "Classifier", "fact_table", "FILES", "RENAMED", "kept_tokens", "prune_tokenizer", "prune_vocabulary", "ExplainedGraph", "export",
-           "Int8Embedding", "labels_by_name", "load", "OnnxClassifier", "OUTPUTS", "quantize_int8", "write_onnx", "export_web", "WEB_RUNTIME",
-           "web_runtime", "check_recipe", "distill", "measured_facts", "checked_labels", "LightXClassifier"]
+_NAMES = {"classifier": "CARD Classifier fact_table in_numpy RENAMED",
+          "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",
+          "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 write_onnx",
+          "page": "export_web WEB_RUNTIME web_runtime",
+          "distillation": "check_recipe distill measured_facts",
+          "estimator": "checked_labels LightXClassifier",
+          "server": "BodyLimit Batcher Limits make_app replies"}
+_MODULE = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = [*_MODULE]
 
 
-def __getattr__(name): # what needs the extra [serve] is imported when it is asked for
-    if name not in ("Limits", "make_app"): raise AttributeError(f"module 'lightx.deploy' has no attribute {name!r}")
-    from . import server
-    return getattr(server, name)
+def __getattr__(name):
+    if name not in _MODULE: raise AttributeError(f"module 'lightx.deploy' has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+    return value

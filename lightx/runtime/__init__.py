@@ -1,13 +1,16 @@
-"""What answers, without torch: texts to tokens, answers by word, and what every part needs"""
+"""What answers, without torch: the student in numpy, texts to tokens, answers by word, and what every part needs"""
 
+from .inference import DTYPES, NumpyStudent, read_weights, secant, softmax, TOKENS_AT_ONCE
 from .reader import (as_array, bert_rules, FEW_TEXTS, FIRST_BYTES, from_encoding, index_ranges, KIND, LETTER, LOCK, MAX_WORDS, PieceCache, PLAIN,
                      Reader, SIGN, SPACE, start_offsets, TokenizedText, WORD, word_integers, word_spans, WordCache)
-from .errors import check_choice, checked_texts, InputError, log
+from .errors import check_choice, checked_texts, EXTRAS, InputError, log, missing_extra
 from .files import atomic_path, cache_dir, check_new, content_key
 from .batches import length_batches, pad_arrays
 from .answer import Answer, BATCH, by_word, colour, TextClassifier, tint, Word
+from .loader import CLOSED_FORM, FILES, find_folder, has_closed_form, NumpyClassifier, read_about
 
-__all__ = ["as_array", "bert_rules", "FEW_TEXTS", "FIRST_BYTES", "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "MAX_WORDS",
-           "PieceCache", "PLAIN", "Reader", "SIGN", "SPACE", "start_offsets", "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache",
-           "check_choice", "checked_texts", "InputError", "log", "atomic_path", "cache_dir", "check_new", "content_key", "length_batches",
-           "pad_arrays", "Answer", "BATCH", "by_word", "colour", "TextClassifier", "tint", "Word"]
+__all__ = ["DTYPES", "NumpyStudent", "read_weights", "secant", "softmax", "TOKENS_AT_ONCE", "as_array", "bert_rules", "FEW_TEXTS", "FIRST_BYTES",
+           "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "MAX_WORDS", "PieceCache", "PLAIN", "Reader", "SIGN", "SPACE", "start_offsets",
+           "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache", "check_choice", "checked_texts", "EXTRAS", "InputError", "log",
+           "missing_extra", "atomic_path", "cache_dir", "check_new", "content_key", "length_batches", "pad_arrays", "Answer", "BATCH", "by_word",
+           "colour", "TextClassifier", "tint", "Word", "CLOSED_FORM", "FILES", "find_folder", "has_closed_form", "NumpyClassifier", "read_about"]

@@ -25,8 +25,10 @@ def by_word(
     values: np.ndarray # of its tokens, and of padding if there is any [T, C]
 ) -> tuple[np.ndarray, np.ndarray]: # of its W words [W, C]; what the special tokens add [C]
     "Attributions of word pieces, summed to words."
-    first, last = reading.first[0], reading.first[-1]
-    return np.add.reduceat(values[:last], reading.first[:-1]), sum(values[:first], np.zeros(values.shape[1])) + sum(values[last:len(reading.ids)])
+    first, n = reading.first, len(reading.ids)
+    tail = first[-1] < n # special tokens stand behind the last word
+    sums, head = np.add.reduceat(values[:n], first if tail else first[:-1]), values[:first[0]].sum(0)
+    return (sums[:-1], head + sums[-1]) if tail else (sums, head)
 
 # %% ../../nbs/00_runtime/answer.ipynb #c0bb16e7
 @dataclass(slots=True)
@@ -172,8 +174,11 @@ class TextClassifier:
             readings, found = self.reader(some), [None] * len(some)
             for rows, *batch in self._batches([o.ids for o in readings]):
                 for i, *one in zip(rows, *self.forward_explanations(*batch)): found[i] = one
-            for text, reading, (logits, chances, values, baseline_logits) in zip(some, readings, found):
-                yield Answer(text, dict(zip(self.names, chances.tolist())), reading, *by_word(reading, values), logits, baseline_logits)
+            for text, reading, one in zip(some, readings, found): yield self._answer(text, reading, *one)
+
+    def _answer(self, text, reading, logits, chances, values, baseline_logits):
+        "What the passes say of one text, word by word."
+        return Answer(text, dict(zip(self.names, chances.tolist())), reading, *by_word(reading, values), logits, baseline_logits)
 
 # %% ../../nbs/00_runtime/answer.ipynb #a004837e
 @patch
@@ -195,7 +200,9 @@ def __call__(self:TextClassifier,
     texts: str | Iterable[str] # one text, or N
 ) -> Answer | list[Answer]:    # as many
     "`explain` for one text or many."
-    return next(self.stream([texts])) if isinstance(texts, str) else self.explain(texts)
+    if not isinstance(texts, str): return self.explain(texts)
+    [reading] = self.reader([texts])
+    return self._answer(texts, reading, *(o[0] for o in self.forward_explanations(reading.ids[None], np.ones((1, len(reading.ids)), np.int64))))
 
 @patch
 def score(self:TextClassifier,

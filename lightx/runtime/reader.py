@@ -8,7 +8,7 @@ __all__ = ['WORD', 'PLAIN', 'MAX_WORDS', 'SPACE', 'LETTER', 'SIGN', 'KIND', 'FIR
            'start_offsets', 'index_ranges', 'Reader']
 
 # %% ../../nbs/00_runtime/reader.ipynb #883ee79f
-import copy, json, re, threading, unicodedata
+import copy, re, threading, unicodedata
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
@@ -51,11 +51,10 @@ def bert_rules(
     tokenizer: Tokenizer # fast: a `tokenizers.Tokenizer`
 ) -> dict | None:        # `lowercase`, and the ids of the tokens `first` and `last`; None: it reads by other rules
     "What sets one tokenizer with BERT's rules apart from another."
-    parsed = json.loads(tokenizer.to_str())
-    kinds = [(parsed[o] or {}).get("type") for o in ("normalizer", "pre_tokenizer", "model")]
+    normalizer, kinds = tokenizer.normalizer, [type(getattr(tokenizer, o)).__name__ for o in ("normalizer", "pre_tokenizer", "model")]
     ends = tokenizer.encode("").ids
-    if kinds != ["BertNormalizer", "BertPreTokenizer", "WordPiece"] or not parsed["normalizer"]["clean_text"] or len(ends) != 2: return None
-    return dict(lowercase=parsed["normalizer"]["lowercase"], first=ends[0], last=ends[1])
+    if kinds != ["BertNormalizer", "BertPreTokenizer", "WordPiece"] or not normalizer.clean_text or len(ends) != 2: return None
+    return dict(lowercase=normalizer.lowercase, first=ends[0], last=ends[1])
 
 # %% ../../nbs/00_runtime/reader.ipynb #e906299a
 WORD = re.compile("[a-zA-Z0-9]+|[^\\sa-zA-Z0-9]")
@@ -177,9 +176,10 @@ class Reader:
     def __init__(self,
         tokenizer: Tokenizer,  # fast: a `tokenizers.Tokenizer`
         max_length: int = 128, # tokens of a text at most, special ones included
-        slots: int = 18        # see `WordCache`
+        slots: int = 18,       # see `WordCache`
+        own: bool = False      # the tokenizer is this reader's alone, and need not be copied
     ):
-        self.tokenizer, self.max_length = Tokenizer.from_str(tokenizer.to_str()), max_length
+        self.tokenizer, self.max_length = tokenizer if own else Tokenizer.from_str(tokenizer.to_str()), max_length
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length)
         self.rules, model = bert_rules(self.tokenizer), self.tokenizer.model

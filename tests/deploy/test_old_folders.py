@@ -24,14 +24,15 @@ def test_a_folder_of_0_1_answers_as_it_did(folder):
 
 def test_a_student_that_nobody_knows_is_named(tmp_path):
     folder = tmp_path / "model"
-    lightx.load(FOLDERS[0]).save_pretrained(folder)
+    lightx.Classifier.from_pretrained(FOLDERS[0]).save_pretrained(folder)
     about = json.loads((folder / "classifier.json").read_text())
     (folder / "classifier.json").write_text(json.dumps(about | {"student": "TreeStudent"}))
-    with pytest.raises(ValueError, match="student 'TreeStudent' is unknown: take one of"):
-        lightx.load(folder)
+    for load in (lightx.load, lightx.Classifier.from_pretrained):
+        with pytest.raises(ValueError, match="student 'TreeStudent' is unknown: take one of"):
+            load(folder)
 
 
 def test_others_can_read_what_was_saved(tmp_path):
-    lightx.load(FOLDERS[0]).save_pretrained(tmp_path / "model")
+    lightx.Classifier.from_pretrained(FOLDERS[0]).save_pretrained(tmp_path / "model")
     modes = {f.stat().st_mode & 0o777 for f in (tmp_path / "model").iterdir()}
     assert len(modes) == 1
