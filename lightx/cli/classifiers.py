@@ -119,6 +119,8 @@ def serve(
     body: Annotated[int, typer.Option(min=1, help="Bytes a request at most.")] = 1_048_576,
 ):
     "Answer over HTTP: POST /predict, GET /health, and /docs."
+    import os
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1") # a pass is too small to share; numpy reads this when it is imported
     import uvicorn
     from lightx import load
     from lightx.deploy.server import Limits, make_app
