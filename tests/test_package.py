@@ -161,10 +161,16 @@ def test_links_lead_somewhere(file):
     assert not dead
 
 
-def test_wheel_and_sdist_hold_what_they_should_and_the_wheel_works(tmp_path):
-    source = copy_of_the_repository(tmp_path / "source")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path / "dist", source)
-    (sdist,), (wheel,) = (tmp_path / "dist").glob("*.tar.gz"), (tmp_path / "dist").glob("*.whl")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """An sdist and a wheel of the repository."""
+    folder = tmp_path_factory.mktemp("built")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", copy_of_the_repository(folder / "source"))
+    return next((folder / "dist").glob("*.tar.gz")), next((folder / "dist").glob("*.whl"))
+
+
+def test_wheel_and_sdist_hold_what_they_should_and_the_wheel_works(built, tmp_path):
+    sdist, wheel = built
     run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
     with zipfile.ZipFile(wheel) as z:
         names = set(z.namelist())
@@ -190,3 +196,19 @@ def test_wheel_and_sdist_hold_what_they_should_and_the_wheel_works(tmp_path):
     assert "sweep" in run(scripts / "lightx", "--help", cwd=tmp_path, env=os.environ | {"COLUMNS": "100"})
     run(scripts / "lightx", "notebook", "alpha", cwd=tmp_path)
     assert (tmp_path / "alpha.ipynb").is_file()
+
+
+def test_the_base_install_is_small_and_answers(built, tmp_path):
+    """What `pip install lightx` brings, in an environment of its own: no torch, 150 MB at most, and it predicts."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    pip = subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "-q", str(built[1])], capture_output=True, text=True)
+    if pip.returncode and "No matching distribution" in pip.stderr: pytest.skip("no package index can be reached")
+    assert pip.returncode == 0, pip.stderr
+    size = sum(f.stat().st_size for f in (tmp_path / "venv").rglob("*") if f.is_file() and not f.is_symlink())
+    assert size <= 150e6, f"{size / 1e6:.0f} MB"
+    model = ROOT / "tests" / "deploy" / "written_by_0.1" / "PairStudent"
+    answer = run(python, "-m", "lightx", "predict", "cup goal today", "--model", model, "--json", cwd=tmp_path)
+    assert json.loads(answer)["label"] == json.loads((model / "answers.json").read_text())[0]["label"]
+    asked = subprocess.run([python, "-m", "lightx", "distill", "bbc_news"], capture_output=True, text=True, cwd=tmp_path)
+    assert asked.returncode == 2 and "pip install 'lightx[train]'" in asked.stderr

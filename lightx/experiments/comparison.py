@@ -114,7 +114,7 @@ def method_path(
     return str(Path(out)/f"method_{name}_{parameters['n_per_class']}_{key}_seed_{{seed}}.json")
 
 def shared_teacher(
-    chosen: dict,    # parameters of `experiments/method.ipynb`
+    chosen: dict,    # parameters of `07_experiments/method.ipynb`
     n_per_class: int # texts a class that it is fine-tuned on; 0 takes all
 ) -> str:            # its folder
     "The teacher of a comparison."

@@ -1,0 +1,4 @@
+"""`python -m lightx` is the `lightx` command."""
+from .cli import main
+
+main()
