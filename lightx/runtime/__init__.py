@@ -6,11 +6,12 @@ from .reader import (as_array, bert_rules, FEW_TEXTS, FIRST_BYTES, from_encoding
 from .errors import check_choice, checked_texts, EXTRAS, InputError, log, missing_extra
 from .files import atomic_path, cache_dir, check_new, content_key
 from .batches import length_batches, pad_arrays
-from .answer import Answer, BATCH, by_word, colour, TextClassifier, tint, Word
+from .answer import Answer, BATCH, by_word, by_words, colour, TextClassifier, tint, Word
 from .loader import CLOSED_FORM, FILES, find_folder, has_closed_form, NumpyClassifier, read_about
 
 __all__ = ["DTYPES", "NumpyStudent", "read_weights", "secant", "softmax", "TOKENS_AT_ONCE", "as_array", "bert_rules", "FEW_TEXTS", "FIRST_BYTES",
            "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "MAX_WORDS", "PieceCache", "PLAIN", "Reader", "SIGN", "SPACE", "start_offsets",
            "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache", "check_choice", "checked_texts", "EXTRAS", "InputError", "log",
            "missing_extra", "atomic_path", "cache_dir", "check_new", "content_key", "length_batches", "pad_arrays", "Answer", "BATCH", "by_word",
-           "colour", "TextClassifier", "tint", "Word", "CLOSED_FORM", "FILES", "find_folder", "has_closed_form", "NumpyClassifier", "read_about"]
+           "by_words", "colour", "TextClassifier", "tint", "Word", "CLOSED_FORM", "FILES", "find_folder", "has_closed_form", "NumpyClassifier",
+           "read_about"]

@@ -68,10 +68,10 @@ def _mean(self:NumpyStudent, ids, shares):
         np.matmul(shares[i:i + step, None], self._gather(ids[i:i + step]), out=found[i:i + step, None])
     return found
 
-# %% ../../nbs/00_runtime/inference.ipynb #4edcc516
+# %% ../../nbs/00_runtime/inference.ipynb #d742a223
 @patch
-def _hits(self:NumpyStudent, ids, mask):
-    "Pairs of neighbours that have a row: their text, the place of their first token, and the row, each [K]."
+def _pairs(self:NumpyStudent, ids, mask):
+    "Pairs of neighbours that have a row: their text, the place of their first token, and the row, each [K], text after text."
     hashed = self.hashed_as[ids]
     slot = (hashed[:, :-1] * 7919 + hashed[:, 1:] * 104729) % self.slots
     text, place = np.nonzero((self.slot_key[slot] == (ids[:, :-1] << 32 | ids[:, 1:])) & (mask[:, 1:] > 0) & (mask[:, :-1] > 0))
@@ -79,27 +79,21 @@ def _hits(self:NumpyStudent, ids, mask):
 
 @patch
 def _read(self:NumpyStudent, ids, mask):
-    "Shares of tokens [B, T], pairs that are read, and the share of each pair [K]."
-    mask, hits = mask.astype(np.float32), None
+    "Token ids with the rows of pairs behind them [B, T + K], the share of each in the mean, and where the pairs stand: text, first token, rank."
+    mask, found = mask.astype(np.float32), None
     if self.slots:
-        hits, mask = self._hits(ids, mask), mask * ~self.given[ids]
-        n = mask.sum(1) + np.bincount(hits[0], minlength=len(ids))
-    else: n = mask.sum(1)
-    shares = np.float32(1) / (np.full(len(ids), self.pool_width) if self.pool_width else n).astype(np.float32) # of one token [B]
-    return mask * shares[:, None], hits, None if hits is None else shares[hits[0]]
+        text, place, row = self._pairs(ids, mask)
+        if len(ids) == 1: counts, rank, more = np.array([len(row)]), np.arange(len(row)), row[None]
+        else:
+            counts = np.bincount(text, minlength=len(ids))
+            rank, more = np.arange(len(text)) - np.repeat(counts.cumsum() - counts, counts), np.zeros((len(ids), counts.max()), np.int64)
+            more[text, rank] = row
+        own = mask * ~self.given[ids]
+        ids, mask, found = np.concatenate([ids, more], 1), np.concatenate([own, np.arange(more.shape[1]) < counts[:, None]], 1), (text, place, rank)
+    n = np.float32(self.pool_width) if self.pool_width else mask.sum(1, keepdims=True)
+    return ids, (mask / n).astype(np.float32), found
 
-@patch
-def _input(self:NumpyStudent, ids, shares, hits, share):
-    "The mean of tokens and pairs [B, D]."
-    x = self._mean(ids, shares)
-    if hits is None or not len(hits[0]): return x
-    rows, scaled = self._gather(hits[2]), self._scaled(share, hits[2])
-    if len(x) == 1: return x + scaled @ rows
-    begins = np.flatnonzero(np.diff(hits[0], prepend=-1)) # the pairs of a text stand together
-    x[hits[0][begins]] += np.add.reduceat(scaled[:, None] * rows, begins)
-    return x
-
-# %% ../../nbs/00_runtime/inference.ipynb #88b75a65
+# %% ../../nbs/00_runtime/inference.ipynb #6c73e531
 def softmax(
     logits: np.ndarray # [..., C]
 ) -> np.ndarray:       # [..., C], sums to 1
@@ -116,10 +110,10 @@ def __call__(self:NumpyStudent,
     attention_mask: np.ndarray # [B, T], 1 = token
 ) -> np.ndarray:               # logits [B, C]
     "Decide."
-    x = self._input(input_ids, *self._read(input_ids, attention_mask))
-    return self._logits(x @ self.w1.T + self.b1)
+    ids, shares, _ = self._read(input_ids, attention_mask)
+    return self._logits(self._mean(ids, shares) @ self.w1.T + self.b1)
 
-# %% ../../nbs/00_runtime/inference.ipynb #d5d3f60b
+# %% ../../nbs/00_runtime/inference.ipynb #9858f6b3
 def secant(
     p: np.ndarray, # pre-activations at the text
     p0: np.ndarray # the same at the baseline
@@ -129,14 +123,13 @@ def secant(
     return np.divide(np.maximum(p, 0) - np.maximum(p0, 0), step, out=slope, where=np.abs(step) >= 1e-6)
 
 @patch
-def _start(self:NumpyStudent, shares, hits, share):
+def _start(self:NumpyStudent, shares):
     "The embedding of the baseline, and the pre-activations there [B, H]."
     if self.baseline == "zero": return None, self.b1[None]
-    total = shares.sum(1) + (0 if hits is None else np.bincount(hits[0], share, len(shares)).astype(np.float32))
     b = self._gather(np.array(self.pad_id)) * (1 if self.scale is None else self.scale[self.pad_id])
-    return b, (total[:, None] * b) @ self.w1.T + self.b1
+    return b, (shares.sum(1, keepdims=True) * b) @ self.w1.T + self.b1
 
-# %% ../../nbs/00_runtime/inference.ipynb #e312cda2
+# %% ../../nbs/00_runtime/inference.ipynb #f2b84857
 @patch
 def _directions(self:NumpyStudent, p, p0):
     "How the target moves with each hidden unit on average along the way [B, C, H]."
@@ -158,16 +151,16 @@ def explain(self:NumpyStudent,
     attention_mask: np.ndarray # [B, T], 1 = token
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # logits [B, C], attributions [B, T, C] (zero at padding), logits at the baseline [B, C]
     "Decide, and say what each token adds to each class."
-    shares, hits, share = read = self._read(input_ids, attention_mask)
-    b, p0 = self._start(*read)
-    p = self._input(input_ids, *read) @ self.w1.T + self.b1
+    ids, shares, pairs = self._read(input_ids, attention_mask)
+    b, p0 = self._start(shares)
+    p = self._mean(ids, shares) @ self.w1.T + self.b1
     directions = self._directions(p, p0)
     toward = (directions.reshape(-1, self.w1.shape[0]) @ self.w1).reshape(len(p), len(self.b2), -1) # [B, C, D], by one product
-    values = self._toward(input_ids, toward, b) * shares[..., None]
-    if hits is not None and len(share): self._share_out(values, toward, b, hits, share)
+    values = self._toward(ids, toward, b) * shares[..., None]
+    if pairs: values = self._share_out(values, *pairs, input_ids.shape[1])
     return self._logits(p), values, np.broadcast_to(self._logits(p0), (len(p), len(self.b2)))
 
-# %% ../../nbs/00_runtime/inference.ipynb #08e615fd
+# %% ../../nbs/00_runtime/inference.ipynb #0032b15a
 @patch
 def _toward(self:NumpyStudent, ids, toward, b):
     "Each token's embedding less the baseline, times a direction for each class [B, T, C]."
@@ -178,11 +171,9 @@ def _toward(self:NumpyStudent, ids, toward, b):
     return found if b is None else found - (toward @ b)[:, None]
 
 @patch
-def _share_out(self:NumpyStudent, values, toward, b, hits, share):
-    "Add what pairs contribute to the attributions, half to each of their tokens."
-    text, place, row = hits
-    rows = self._gather(row) if self.scale is None else self._gather(row) * self.scale[row][:, None]
-    if b is not None: rows = rows - b
-    half = (rows @ toward[0].T if len(toward) == 1 else (toward[text] @ rows[..., None])[..., 0]) * (share / 2)[:, None]
+def _share_out(self:NumpyStudent, values, text, place, rank, width):
+    "Attributions of tokens [B, T, C]: their own, and half of each pair that they are part of."
+    own, half = values[:, :width].copy(), values[text, width + rank] / 2
     # No token begins two pairs, and none ends two, so that each place is added to once.
-    for at in (place, place + 1): values.reshape(-1, values.shape[2])[text * values.shape[1] + at] += half
+    for at in (place, place + 1): own[text, at] += half
+    return own

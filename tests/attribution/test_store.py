@@ -1,9 +1,9 @@
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ IDS = [[1, *rng.integers(4, 30, n).tolist(), 2] for n in rng.integers(2, 20, 60)
 
 RUN = """
 import sys, time
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from conftest import make_teacher
 from test_store import IDS
 import lightx.attribution.corpus as store
@@ -33,7 +33,7 @@ CUT = dict(max_tokens=512, shard_texts=8)
 
 
 def start(folder):
-    code = RUN.format(tests=os.path.dirname(__file__), folder=str(folder))
+    code = RUN.format(tests=[str(Path(__file__).parent), str(Path(__file__).parent.parent)], folder=str(folder))
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 

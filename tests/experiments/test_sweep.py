@@ -73,7 +73,7 @@ def test_second_sweep_runs_nothing_again(swept):
 
 def test_result_does_not_depend_on_jobs_or_on_the_other_alphas(swept, tiny, tmp_path):
     out, _, _ = swept
-    run = papermill(tmp_path / "o.ipynb", *flags(alpha=1, **tiny, result=tmp_path / "r.json"))
+    run = papermill(tmp_path / "o.ipynb", *flags(alpha=1, **tiny, lr=1e-3, result=tmp_path / "r.json"))
     assert run.returncode == 0, run.stderr
     alone, together = read_results(tmp_path / "r.json")[1], read_results(next(out.glob("alpha_1_seed_0_*.json")))[1]
     assert alone.value.tolist() == together.value.tolist()
