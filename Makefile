@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # With a GPU: `make TORCH=torch`.
 TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test browser lab notebooks readme page docs clean
+.PHONY: demo test browser lab notebooks readme page web docs clean
 demo: .venv/demo            ## fine-tune, explain, sweep alpha, compare, and a page, on embedded data
 	lightx demo
 
@@ -44,6 +44,14 @@ nbs/try.html:
 	lightx distill $(DATA) --n-per-class $(N) --max-length 64 --out runs/page/model
 	lightx export runs/page/model --data $(DATA) --out runs/page/exported --web
 	mv runs/page/exported/index.html $@
+
+# The package carries this file and its licence: users need no npm.
+TOKENIZERS_JS ?= @huggingface/tokenizers@0.2.0
+web:                        ## the page's tokenizer library, afresh from npm
+	npm pack $(TOKENIZERS_JS) --silent --pack-destination $(or $(TMPDIR),/tmp) | xargs -I{} tar -xzf $(or $(TMPDIR),/tmp)/{} -C lightx/deploy/web package/LICENSE package/dist/tokenizers.min.mjs
+	mv lightx/deploy/web/package/LICENSE lightx/deploy/web/tokenizers.LICENSE
+	mv lightx/deploy/web/package/dist/tokenizers.min.mjs lightx/deploy/web
+	rm -r lightx/deploy/web/package
 
 docs: page                  ## the site, with Quarto
 	nbdev_docs

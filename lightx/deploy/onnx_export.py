@@ -7,11 +7,12 @@ __all__ = ['OUTPUTS', 'ExplainedGraph', 'write_onnx', 'Int8Embedding', 'quantize
            'export']
 
 # %% ../../nbs/08_deploy/onnx_export.ipynb #6fdb5708
-import copy, json, logging, warnings
+import copy, json, logging, shutil, warnings
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -147,11 +148,13 @@ def export(
     clf = prune_vocabulary(whole, corpus["train"]["text"], prune) if prune else whole
     with atomic_path(out) as tmp:
         tmp.mkdir()
-        write_onnx(clf.student, tmp/"model.onnx")
-        write_onnx(quantize_int8(clf.student), tmp/"model.int8.onnx")
+        for name, student in (("model", clf.student), ("model.int8", quantize_int8(clf.student))):
+            write_onnx(student, tmp/f"{name}.onnx")
+            save_file(student.state_dict(), tmp/f"{name}.safetensors")
+            shutil.copymode(tmp/f"{name}.onnx", tmp/f"{name}.safetensors") # safetensors lets nobody else read what it writes
         clf.tokenizer.save(str(tmp/"tokenizer.json"))
-        about = dict(names=clf.names, max_length=clf.max_length, pad_id=clf.student.pad_id, target=clf.student.target, facts=clf.facts,
-                     examples=clf.examples)
+        own = {o: getattr(clf.student, o) for o in ("pad_id", "target", "baseline", "pool_width")}
+        about = dict(student=type(clf.student).__name__, names=clf.names, max_length=clf.max_length, **own, facts=clf.facts, examples=clf.examples)
         (tmp/"classifier.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     found = {o: dict(bytes=(Path(out)/o).stat().st_size) for o in ("model.onnx", "model.int8.onnx")}
     if corpus is not None:
