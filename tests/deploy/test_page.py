@@ -21,7 +21,7 @@ from lightx.student import BigramStudent, MLPStudent, new_student
 BROWSER = find_browser()
 TEXTS = ["Oil prices soar", "Crème brûlée & more 🎉 株価", "AT&amp;T <b>", "goal🎉 株価 up", "e\u0301te\u0301\u200b!", "", "  ", "a" * 120,
          "long words " * 30, "ΑΣ ĳ İ ﬁ 각",
-         "constructor __proto__", "oil\u0378x", "<s> goal <mask>  </s>[CLS]", " <mask>goal", "don't we'll 12345 ..."]
+         "constructor __proto__", "oil\u0378x", "<s> goal <mask>  </s>[CLS]", " <mask>goal", "  <mask>  b", "  two", "don't we'll 12345 ..."]
 
 
 @pytest.fixture(scope="module")

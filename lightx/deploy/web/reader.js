@@ -294,7 +294,7 @@ function makeReader({ tokenizer, first, last, trim, max_length }) {
   // A byte-level tokenizer may count spaces as no part of a token, but for the one that it puts in before the first word.
   function trimmed(token, i, text) {
     const [before, after] = [/^[Ġ\p{White_Space}]*/u, /[Ġ\p{White_Space}]*$/u].map(o => token.letters.match(o)[0].length)
-    const own = before && trim.prefix && (i === 0 || token.start === 0) ? before - 1 : before
+    const own = before === 1 && trim.prefix && (i === 0 || token.start === 0) ? 0 : before
     for (let n = 0; n < own; n++) token.start = Math.min(next(text, token.start), token.end)
     for (let n = 0; n < after; n++) token.end = Math.max(token.end - (text.codePointAt(token.end - 2) > 0xffff ? 2 : 1), token.start)
   }
