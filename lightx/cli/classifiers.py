@@ -105,7 +105,7 @@ def export(
     table = Table("graph", "bytes", "accuracy, %", title=f"Exported to {out}")
     for name, o in run(model, out, corpus, prune).items():
         table.add_row(name, f"{o['bytes']:,}", f"{100 * o['accuracy']:.2f}" if "accuracy" in o else "")
-    if web: table.add_row("index.html", f"{export_web(out, out/'index.html')['page']:,}, and the runtime's WebAssembly", "")
+    if web: table.add_row("index.html", f"{export_web(out, out/'index.html')['page']:,}", "")
     console.print(table)
 
 # %% ../../nbs/09_cli/classifiers.ipynb #2536d9de

@@ -45,7 +45,7 @@ class NumpyStudent:
         self.slot_key, self.slot_row = first << 32 | second, weights["slot_row"].astype(np.int64) # both ids of a pair as one number
         self.given, self.hashed_as = np.array(weights["given"]), weights["hashed_as"].astype(np.int64)
 
-# %% ../../nbs/00_runtime/inference.ipynb #732eec70
+# %% ../../nbs/00_runtime/inference.ipynb #46d214c8
 TOKENS_AT_ONCE = 4096
 
 @patch
@@ -63,12 +63,12 @@ def _scaled(self:NumpyStudent, shares, ids):
 def _mean(self:NumpyStudent, ids, shares):
     "The weighted sums of embeddings [B, D]."
     shares, found = self._scaled(shares, ids), np.empty((len(ids), self.embedding.shape[1]), np.float32)
-    step = max(1, TOKENS_AT_ONCE // ids.shape[1])
+    step = max(1, TOKENS_AT_ONCE // max(1, ids.shape[1]))
     for i in range(0, len(ids), step):
         np.matmul(shares[i:i + step, None], self._gather(ids[i:i + step]), out=found[i:i + step, None])
     return found
 
-# %% ../../nbs/00_runtime/inference.ipynb #d742a223
+# %% ../../nbs/00_runtime/inference.ipynb #5635312b
 @patch
 def _pairs(self:NumpyStudent, ids, mask):
     "Pairs of neighbours that have a row: their text, the place of their first token, and the row, each [K], text after text."
@@ -90,7 +90,7 @@ def _read(self:NumpyStudent, ids, mask):
             more[text, rank] = row
         own = mask * ~self.given[ids]
         ids, mask, found = np.concatenate([ids, more], 1), np.concatenate([own, np.arange(more.shape[1]) < counts[:, None]], 1), (text, place, rank)
-    n = np.float32(self.pool_width) if self.pool_width else mask.sum(1, keepdims=True)
+    n = np.float32(self.pool_width) if self.pool_width else np.maximum(mask.sum(1, keepdims=True), 1) # a text may have no tokens
     return ids, (mask / n).astype(np.float32), found
 
 # %% ../../nbs/00_runtime/inference.ipynb #6c73e531
@@ -160,11 +160,11 @@ def explain(self:NumpyStudent,
     if pairs: values = self._share_out(values, *pairs, input_ids.shape[1])
     return self._logits(p), values, np.broadcast_to(self._logits(p0), (len(p), len(self.b2)))
 
-# %% ../../nbs/00_runtime/inference.ipynb #0032b15a
+# %% ../../nbs/00_runtime/inference.ipynb #bfedf2cb
 @patch
 def _toward(self:NumpyStudent, ids, toward, b):
     "Each token's embedding less the baseline, times a direction for each class [B, T, C]."
-    found, step = np.empty((*ids.shape, toward.shape[1]), np.float32), max(1, TOKENS_AT_ONCE // ids.shape[1])
+    found, step = np.empty((*ids.shape, toward.shape[1]), np.float32), max(1, TOKENS_AT_ONCE // max(1, ids.shape[1]))
     for i in range(0, len(ids), step):
         np.matmul(self._gather(ids[i:i + step]), toward[i:i + step].swapaxes(1, 2), out=found[i:i + step])
     if self.scale is not None: found *= self.scale[ids][..., None]

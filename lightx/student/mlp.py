@@ -58,7 +58,7 @@ class MLPStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=["
 def _weights(self:MLPStudent, attention_mask):
     "The share of each token in the mean [B, T]."
     mask = attention_mask.to(self.hidden.weight)
-    return mask / (self.pool_width or mask.sum(1, keepdim=True))
+    return mask / (self.pool_width or mask.sum(1, keepdim=True).clamp_min(1)) # a text may have no tokens
 
 @patch
 def _start(self:MLPStudent, weights):

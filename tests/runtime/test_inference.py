@@ -133,3 +133,16 @@ def test_a_file_of_weights_is_mapped_not_read(folder):
     (short / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:500])
     with pytest.raises(InputError, match="model.safetensors: damaged"):
         lightx.load(short)
+
+
+def test_a_text_without_tokens_is_the_baseline_alone_and_in_company():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "oil": 2, "cup": 3}, unk_token="[UNK]")) # adds no special tokens
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    student = new_student(2, vocab_size=4, embed_dim=8, hidden=8, embed_std=1.).eval()
+    clf = Classifier(student, tokenizer, ["a", "b"], 16)
+    for answer in (clf(""), clf(["oil cup", "", "cup"])[1], clf([""])[0]):
+        np.testing.assert_allclose(answer.logits, answer.baseline_logits, atol=1e-6)
+        assert answer.words == [] and not answer.special.any() and np.isfinite(list(answer.probabilities.values())).all()
+    batch = torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3, dtype=torch.long)
+    assert torch.isfinite(student(*batch)).all() and not student.explain(*batch)[1].any()
