@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # PyPI's builds of torch bring gigabytes of CUDA to every Linux; this index has a build for the CPU, on every system and Python.
 # With a GPU: `make TORCH=torch`.
-TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
+TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu --retries 1
 
 .PHONY: demo test browser lab notebooks readme page web docs clean
 demo: .venv/demo            ## fine-tune, explain, sweep alpha, compare, and a page, on embedded data
@@ -42,7 +42,7 @@ page: .venv/dev nbs/try.html ## a classifier that explains itself in the browser
 nbs/try.html:
 	rm -rf runs/page
 	lightx distill $(DATA) --n-per-class $(N) --max-length 64 --out runs/page/model
-	lightx export runs/page/model --data $(DATA) --out runs/page/exported --web
+	lightx export runs/page/model --data $(DATA) --prune 1 --out runs/page/exported --web
 	mv runs/page/exported/index.html $@
 
 # The package carries this file and its licence: users need no npm.
