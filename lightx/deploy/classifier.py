@@ -67,8 +67,8 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
     ):
         if (rows := student.embedding.num_embeddings) < (tokens := tokenizer.get_vocab_size()):
             raise InputError(f"the tokenizer knows {tokens:,} tokens, the student {rows:,}: take the tokenizer that it was trained with")
-        if student.output.out_features != len(names):
-            raise InputError(f"{len(names)} class names for a student of {student.output.out_features} classes: give one for each")
+        classes = getattr(getattr(student, "output", None), "out_features", len(names)) # a student of one's own may end in another way
+        if classes != len(names): raise InputError(f"{len(names)} class names for a student of {classes} classes: give one for each")
         self.student, self.reader, self.names = student.eval(), Reader(tokenizer, max_length), list(names)
         self.quick = in_numpy(student)
         self.pad_id, self.facts, self.examples = getattr(student, "pad_id", 0), facts or {}, examples or []
