@@ -15,7 +15,7 @@ test: export HF_HUB_OFFLINE = 1
 test: export HF_DATASETS_OFFLINE = 1
 test: .venv/dev browser     ## notebooks, tests, a papermill run, a wheel
 	ruff check lightx tests setup.py
-	nbdev_test --n_workers 1
+	OMP_NUM_THREADS=1 nbdev_test --n_workers 2
 	pytest --cov
 
 browser:                    ## is there a browser for the page's tests? In CI there has to be one
