@@ -169,7 +169,8 @@ def built(tmp_path_factory):
     return next((folder / "dist").glob("*.tar.gz")), next((folder / "dist").glob("*.whl"))
 
 
-def test_wheel_and_sdist_hold_what_they_should_and_the_wheel_works(built, tmp_path):
+def test_wheel_and_sdist_hold_what_they_should_and_the_wheel_works(built, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False) # or something else than the wheel would be imported
     sdist, wheel = built
     run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
     with zipfile.ZipFile(wheel) as z:
@@ -198,8 +199,9 @@ def test_wheel_and_sdist_hold_what_they_should_and_the_wheel_works(built, tmp_pa
     assert (tmp_path / "alpha.ipynb").is_file()
 
 
-def test_the_base_install_is_small_and_answers(built, tmp_path):
+def test_the_base_install_is_small_and_answers(built, tmp_path, monkeypatch):
     """What `pip install lightx` brings, in an environment of its own: no torch, 150 MB at most, and it predicts."""
+    monkeypatch.delenv("PYTHONPATH", raising=False) # or something else than the wheel would be imported
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "-q", str(built[1])], capture_output=True, text=True)

@@ -67,11 +67,20 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
     ):
         if (rows := student.embedding.num_embeddings) < (tokens := tokenizer.get_vocab_size()):
             raise InputError(f"the tokenizer knows {tokens:,} tokens, the student {rows:,}: take the tokenizer that it was trained with")
-        classes = getattr(getattr(student, "output", None), "out_features", len(names)) # a student of one's own may end in another way
-        if classes != len(names): raise InputError(f"{len(names)} class names for a student of {classes} classes: give one for each")
-        self.student, self.reader, self.names = student.eval(), Reader(tokenizer, max_length), list(names)
-        self.quick = in_numpy(student)
+        one = torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1, dtype=torch.long)
+        if (classes := student.eval().baseline_logits(*one).shape[1]) != len(names):
+            raise InputError(f"{len(names)} class names for a student of {classes} classes: give one for each")
+        self.student, self.reader, self.names = student, Reader(tokenizer, max_length), list(names)
         self.pad_id, self.facts, self.examples = getattr(student, "pad_id", 0), facts or {}, examples or []
+
+    @property
+    def student(self) -> torch.nn.Module:
+        "The student in PyTorch; another one that is put in its place answers from then on."
+        return self._student
+
+    @student.setter
+    def student(self, student):
+        self._student, self.quick = student.eval(), in_numpy(student)
 
     @torch.no_grad()
     def forward_probabilities(self,

@@ -135,6 +135,7 @@ def prune_vocabulary(
     least: int = 1    # how often a piece must stand in them
 ) -> Classifier:
     "The same classifier with the word pieces of its training texts and those that spell any other word."
+    if not hasattr(clf.student, "prune_vocabulary"): raise InputError(f"a {type(clf.student).__name__} cannot be pruned: leave the vocabulary whole")
     seen = Counter(i for ids in clf.reader.ids(texts) for i in ids.tolist())
     kept = kept_tokens(clf.tokenizer, {i for i, n in seen.items() if n >= least} | {clf.pad_id})
     return Classifier(clf.student.prune_vocabulary(kept), prune_tokenizer(clf.tokenizer, kept), clf.names, clf.max_length, clf.facts, clf.examples)

@@ -18,7 +18,7 @@ from lightx.deploy import Classifier, distill, OnnxClassifier, prune_vocabulary,
 from lightx.data import pad
 from lightx.runtime import InputError
 from lightx.experiments import prepare
-from lightx.student import new_student, STUDENTS
+from lightx.student import LSTMStudent, MLPStudent, new_student, STUDENTS
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz&;#0123456789"]
 
@@ -34,7 +34,8 @@ def bert_rules():
 
 def make_classifier(kind="MLPStudent", tokenizer=None, target="centred"):
     tokenizer = tokenizer or bert_rules()
-    student = new_student(3, 0, STUDENTS[kind], vocab_size=tokenizer.get_vocab_size(), embed_dim=8, target=target)
+    width = dict(embed_dim=8) if issubclass(STUDENTS[kind], (MLPStudent, LSTMStudent)) else {}
+    student = new_student(3, 0, STUDENTS[kind], vocab_size=tokenizer.get_vocab_size(), target=target, **width)
     with torch.no_grad():
         student.embedding.weight.mul_(10)
     return Classifier(student, tokenizer, ["sport", "money", "space"], max_length=24)
@@ -260,7 +261,9 @@ def test_export_on_the_command_line(folder, tmp_path):
     assert again.returncode == 2 and "is there already" in again.stderr
 
 
-def test_only_the_mlp_can_be_exported(tmp_path):
+def test_only_the_mlp_can_be_pruned_and_exported(tmp_path):
+    with pytest.raises(InputError, match="LSTMStudent cannot be pruned"):
+        prune_vocabulary(make_classifier("LSTMStudent"), ["one goal"])
     with pytest.raises(InputError, match="LSTMStudent cannot be exported"):
         write_onnx(make_classifier("LSTMStudent").student, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
