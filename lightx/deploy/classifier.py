@@ -79,7 +79,10 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
         return self._student
 
     @student.setter
-    def student(self, student):
+    def student(self,
+        student: torch.nn.Module, # `[B, T]` ids to `[B, C]` logits
+    ):
+        "Put another student in the place of this one."
         self._student, self.quick = student.eval(), in_numpy(student)
 
     @torch.no_grad()
