@@ -11,7 +11,7 @@ def load(
     if has_closed_form(folder): return NumpyClassifier.from_folder(folder)
     student = read_about(folder).get("student")
     try: from .deploy import Classifier, OnnxClassifier
-    except ImportError:
+    except ModuleNotFoundError:
         kind = student or "a graph of version 0.1"
         raise InputError(f"{name}: its student ({kind}) needs torch: pip install 'lightx[train]'") from None
     return Classifier.from_pretrained(folder) if student or not (folder / "model.onnx").is_file() else OnnxClassifier(folder)

@@ -190,12 +190,11 @@ def load_corpus(
     source,                         # "bbc_news", a file, a folder, a name on the hub, a table, or (texts, labels)
     text: str = "text",             # column of texts
     label: str = "label",           # column of labels
-    names: str = "",                # of the classes, separated by commas, if labels are numbers
-    hold_out: bool = True           # see `to_corpus`; for data in memory
+    names: str = ""                 # of the classes, separated by commas, if labels are numbers
 ):                                  # -> datasets.DatasetDict
     "The corpus that `source` names or is, with a train and a test split."
     given = names.split(",") if names else None
-    if not isinstance(source, (str, Path)): return read_memory(source, text, label, given, hold_out)
+    if not isinstance(source, (str, Path)): return read_memory(source, text, label, given)
     source = str(source)
     if source == "bbc_news": return read_bbc()
     path = Path(source).expanduser()

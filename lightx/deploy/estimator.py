@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .classifier import Classifier
 from .distillation import check_recipe
-from ..data import load_corpus
+from ..data import read_memory
 from ..experiments import teach
 from ..runtime import Answer, InputError
 from ..teacher import quiet
@@ -64,7 +64,7 @@ def fit(self:LightXClassifier,
     quiet()
     self.classes_, names, numbers = checked_labels(y)
     if getattr(X, "ndim", 1) != 1: raise InputError(f"the texts have shape {X.shape}: give one text a row, without further columns")
-    corpus = load_corpus((list(map(_plain, X)), [names[i] for i in numbers]), names=",".join(names), hold_out=False)
+    corpus = read_memory((list(map(_plain, X)), [names[i] for i in numbers]), names=names, hold_out=False)
     taught = teach(corpus["train"], self.teacher, self.max_length, self.teacher_epochs, self.teacher_lr, self.progress, tol=self.tol)
     student, _ = train(self.recipe, Task(taught.teacher, taught.train, self.random_state or 0, self.steps, progress=self.progress), self.progress)
     self.classifier_ = Classifier(student, taught.teacher.tokenizer.backend_tokenizer, names, self.max_length, dict(recipe=self.recipe))

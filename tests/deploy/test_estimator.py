@@ -52,6 +52,13 @@ def test_labels_come_back_as_they_were_given(fitted, texts, labels):
     assert fitted.score(texts, labels) > 0.8 and fitted.explain(texts[:1])[0].label in ("3", "5", "7")
 
 
+def test_a_label_may_have_a_comma(model, texts, labels):
+    named = {7: "war, peace", 3: "sport", 5: "money"}
+    fitted = clone(model).fit(texts, [named[o] for o in labels])
+    assert fitted.classes_.tolist() == ["money", "sport", "war, peace"]
+    assert set(fitted.predict(texts)) <= set(named.values())
+
+
 def test_fit_changes_no_parameter_and_comes_out_the_same_twice(model, fitted, texts, labels):
     again = clone(model)
     before = again.get_params()
