@@ -140,6 +140,7 @@ def in_a_line(
     first = error.errors()[0]
     return f"{'.'.join(str(o) for o in first['loc'] if o != 'body') or 'the request'}: {first['msg'].lower()}"
 
+# %% ../../nbs/08_deploy/server.ipynb #106cd64f
 def make_app(
     clf: TextClassifier,      # a classifier
     limits: Limits = LIMITS   # of a request

@@ -83,6 +83,7 @@ def extra_rows(self:BigramStudent,
     "The rows that a batch reads beside those of its tokens."
     return self._bigrams(input_ids, attention_mask)[0]
 
+# %% ../../nbs/04_student/bigram.ipynb #242edc38
 @patch
 def _with_bigrams(self:BigramStudent, input_ids, attention_mask):
     "Tokens and bigrams as one longer text [B, 2 T - 1], and its mask."
@@ -91,6 +92,7 @@ def _with_bigrams(self:BigramStudent, input_ids, attention_mask):
     if self.rows is not None: rows = torch.searchsorted(self.rows, rows)
     return torch.cat([input_ids, rows], 1), torch.cat([attention_mask * ~self.given[own], hit], 1)
 
+# %% ../../nbs/04_student/bigram.ipynb #d7079653
 @patch
 def forward(self:BigramStudent,
     input_ids: torch.Tensor,     # [B, T]

@@ -61,6 +61,7 @@ def _read(self:LSTMStudent, x, mask):
     shares = (scores + (mask - 1) * 1e4).softmax(1)
     return self.output((shares[:, None] @ states)[:, 0]), scores
 
+# %% ../../nbs/04_student/lstm.ipynb #394cca57
 @patch
 def scores(self:LSTMStudent,
     input_ids: torch.Tensor,            # [B, T]
@@ -77,6 +78,7 @@ def forward(self:LSTMStudent,
     "Logits of a batch."
     return self.scores(input_ids, attention_mask)[0]
 
+# %% ../../nbs/04_student/lstm.ipynb #0bd94e33
 @patch
 def baseline_logits(self:LSTMStudent,
     input_ids: torch.Tensor,     # [B, T]

@@ -67,6 +67,7 @@ def _start(self:MLPStudent, weights):
     b = self.embedding(torch.tensor(self.pad_id, device=weights.device))
     return b, self.hidden(weights.sum(1, keepdim=True) * b)
 
+# %% ../../nbs/04_student/mlp.ipynb #63e3a656
 @patch
 def _short_table(self:MLPStudent, input_ids):
     "Whether, in training, the embedding is so short that a product with all of it is faster than copies of the rows that a batch reads."
@@ -92,6 +93,7 @@ def _head(self:MLPStudent, p, keep):
     "Logits [..., C] from pre-activations [..., H] and the dropout mask."
     return self.output(F.relu(p) * keep)
 
+# %% ../../nbs/04_student/mlp.ipynb #4853d1b0
 @patch
 def forward(self:MLPStudent,
     input_ids: torch.Tensor,              # [B, T]

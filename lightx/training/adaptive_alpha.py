@@ -41,6 +41,7 @@ class Uncertainty:
         self.s = self.s - self.lr * (1 - torch.exp(-self.s) * seen.losses) # the gradient of exp(-s) * loss + s
         return float(torch.softmax(-self.s, 0)[0])
 
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #180bec18
 @dataclass
 class DWA:
     "Weights by how slowly each loss falls from one window of steps to the next (Liu et al., 2019)."
@@ -56,6 +57,7 @@ class DWA:
         if len(self.means) < 2: return 0.5
         return float(torch.softmax(self.means[1] / self.means[0] / self.temperature, 0)[0])
 
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #924fb846
 @dataclass
 class GradNorm:
     "Weights that bring the gradients to the norms that the losses' speeds want (Chen et al., 2018)."
@@ -72,6 +74,7 @@ class GradNorm:
         self.w = 2 * self.w / self.w.sum()
         return float(self.w[0] / 2)
 
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #1ffc737a
 @dataclass
 class PCGrad:
     "Each gradient without what goes against the other (Yu et al., 2020)."
