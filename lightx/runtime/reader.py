@@ -229,11 +229,11 @@ def _ids(self:Reader, plain):
 def _alone(self:Reader, plain):
     "The reading of a plain text; None if it has to be truncated."
     found = list(WORD.finditer(plain))
-    words = [o[0] for o in found]
+    words = list(map(re.Match.group, found))
     pieces = list(map(self.pieces.__getitem__, words))
     ids = [self.rules["first"], *chain.from_iterable(pieces), self.rules["last"]]
     if len(ids) > self.max_length: return None
-    starts, sizes = as_array([o.start() for o in found]), as_array(list(map(len, words)))
+    starts, sizes = as_array(list(map(re.Match.start, found))), as_array(list(map(len, words)))
     return TokenizedText(as_array(ids), as_array(list(accumulate(map(len, pieces), initial=1))), starts, starts + sizes, False)
 
 # %% ../../nbs/00_runtime/reader.ipynb #79cbab8c
