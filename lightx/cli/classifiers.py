@@ -117,11 +117,15 @@ def serve(
     texts: Annotated[int, typer.Option(min=1, help="Texts a request at most.")] = 64,
     characters: Annotated[int, typer.Option(min=1, help="Characters a text at most.")] = 20_000,
     body: Annotated[int, typer.Option(min=1, help="Bytes a request at most.")] = 1_048_576,
+    connections: Annotated[int, typer.Option(min=1, help="Connections at once at most.")] = 2000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Until the head of a request must be there, and again until the rest is.")] = 10,
+    token: Annotated[str | None, typer.Option(envvar="LIGHTX_TOKEN", help="What requests must carry as a bearer token; other users of the machine can see options, so rather set LIGHTX_TOKEN.")] = None,
+    name: Annotated[list[str] | None, option("A host name that it answers to; may be repeated. Default: its own, or all if others can reach it.")] = None,
 ):
-    "Answer over HTTP: POST /predict, GET /health, and /docs."
+    "Answer over HTTP: POST /predict, GET /health, /metrics, and /docs."
     import os
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1") # a pass is too small to share; numpy reads this when it is imported
-    import uvicorn
     from lightx import load
-    from lightx.deploy.server import Limits, make_app
-    uvicorn.run(make_app(load(model), Limits(body, texts, characters)), host=host, port=port, access_log=False)
+    from lightx.deploy.guards import Limits
+    from lightx.deploy.server import serve as run
+    run(load(model), host, port, Limits(body, texts, characters, connections=connections, seconds=seconds), token, name)

@@ -40,7 +40,7 @@ def checked_texts(
 # %% ../../nbs/00_runtime/errors.ipynb #209909a3
 EXTRAS = {"train": "torch transformers accelerate datasets safetensors pandas pyarrow sklearn scipy captum matplotlib joblib papermill "
                    "ipykernel tqdm",
-          "serve": "fastapi uvicorn pydantic starlette", "export": "onnx onnxscript onnxruntime", "ray": "ray"}
+          "serve": "fastapi uvicorn pydantic starlette httptools prometheus_client", "export": "onnx onnxscript onnxruntime", "ray": "ray"}
 
 def missing_extra(
     error: ModuleNotFoundError # of an import

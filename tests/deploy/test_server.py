@@ -1,9 +1,14 @@
 """A classifier behind HTTP."""
 import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -13,21 +18,37 @@ from lightx.deploy import Classifier
 from lightx.deploy.server import replies
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """A server in a process of its own, as a user starts it."""
-    folder = tmp_path_factory.mktemp("served") / "model"
-    make_classifier().save_pretrained(folder)
-    limits = ["--texts", "8", "--characters", "500", "--body", "4000"]
-    command = [sys.executable, "-c", "from lightx.cli import main; main()", "serve", str(folder), "--port", "0", *limits]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+@contextmanager
+def serving(folder, *options, token=None):
+    """A server in a process of its own, as a user starts it: the process, its address, and what it said before."""
+    command = [sys.executable, "-c", "from lightx.cli import main; main()", "serve", str(folder), "--port", "0", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | ({"LIGHTX_TOKEN": token} if token else {}))
+    said = []
     try:
-        address = next(found[0] for line in process.stderr if (found := re.findall(r"http://[\d.:]+", line)))
-        with httpx.Client(base_url=address) as client:
-            yield client, Classifier.from_pretrained(folder)
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"http://[\d.:]+", line):
+                break
+        yield process, found[0], "".join(said)
     finally:
         process.terminate()
         process.wait()
+        process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served") / "model"
+    make_classifier().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    limits = ["--texts", "8", "--characters", "500", "--body", "4000"]
+    with serving(folder, *limits) as (_, address, said), httpx.Client(base_url=address) as client:
+        assert "token" not in said # nobody else can reach it
+        yield client, Classifier.from_pretrained(folder)
 
 
 def test_replies_are_the_answers_of_the_classifier(served):
@@ -84,3 +105,80 @@ def test_bad_requests_are_told_why_and_the_server_stays_up(served, body, status,
 def test_the_description_names_every_limit(served):
     question = served[0].get("/openapi.json").json()["components"]["schemas"]["Question"]["properties"]["texts"]
     assert (question["maxItems"], question["items"]["maxLength"]) == (8, 500)
+
+
+def test_the_description_needs_nothing_from_outside(served):
+    page = served[0].get("/docs")
+    assert page.status_code == 200 and "POST /predict" in page.text and "<script" not in page.text
+    assert not re.findall(r"(?:src|href)=", page.text) and "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_names_of_other_hosts_are_refused(served):
+    client, _ = served
+    for name, status in (("localhost:80", 200), ("127.0.0.1", 200), ("[::1]", 200), ("evil.example", 400), ("localhost.evil.example", 400)):
+        assert client.get("/health", headers={"host": name}).status_code == status, name
+
+
+def test_metrics_count_what_was_asked(served):
+    client, _ = served
+    def counted(): return {k: float(v) for k, v in re.findall(r"^(lightx_\S+) ([\d.]+)$", client.get("/metrics").text, re.M)}
+    before = counted()
+    client.post("/predict", json={"texts": ["one", "two", "three"]})
+    client.post("/predict", json={"texts": []})
+    client.get("/nowhere")
+    after = counted()
+    def more(key): return after[key] - before.get(key, 0)
+    assert more('lightx_requests_total{path="/predict",status="200"}') == more('lightx_requests_total{path="/predict",status="422"}') == 1
+    assert more('lightx_requests_total{path="other",status="404"}') == 1
+    assert sum(more(k) for k in after if k.startswith("lightx_texts_total")) == 3
+    assert more('lightx_request_seconds_count{path="/predict"}') == 2
+
+
+def test_a_token_is_wanted_where_one_is_set(folder):
+    with serving(folder, "--host", "0.0.0.0", token="sésame") as (_, address, said), httpx.Client(base_url=address.replace("0.0.0.0", "127.0.0.1")) as client:
+        assert "token" not in said
+        for header, status in ((None, 401), ("Bearer sesame", 401), ("sésame", 401), ("Bearer sésame", 200)):
+            headers = {"authorization": header.encode("latin-1")} if header else {}
+            assert client.post("/predict", json={"texts": ["a"]}, headers=headers).status_code == status, header
+            assert client.get("/metrics", headers=headers).status_code == status
+        assert client.get("/health").status_code == 200
+
+
+def test_a_server_that_others_can_reach_says_so(folder):
+    with serving(folder, "--host", "0.0.0.0") as (_, _, said):
+        assert "whoever reaches 0.0.0.0 can ask this server, without a token: set LIGHTX_TOKEN" in said.replace("\n", "")
+
+
+HALF = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 40\r\n\r\n{"
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /pre", HALF], ids=["nothing", "half a head", "half a body"])
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_it_ends_within_seconds_whoever_is_still_talking(folder, sent):
+    with serving(folder) as (process, address, _), socket.create_connection(address[7:].split(":")) as client:
+        client.sendall(sent)
+        time.sleep(0.2)
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        assert process.wait(10) in (0, -signal.SIGTERM) and time.monotonic() - start < 7
+        assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files")
+def test_a_thousand_that_are_slow_or_silent_keep_nobody_out(folder):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1200: pytest.skip("too few files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    with serving(folder, "--seconds", "2", "--connections", "500") as (process, address, _), httpx.Client(base_url=address) as client:
+        place, sent = (address[7:].split(":")[0], int(address.rpartition(":")[2])), (b"", b"POST /pre", HALF)
+        crowd = [socket.create_connection(place) for _ in range(1000)]
+        for i, o in enumerate(crowd): o.sendall(sent[i % 3])
+        for _ in range(50):
+            assert client.post("/predict", json={"texts": ["one goal"]}).status_code == 200
+        time.sleep(3)
+        assert all(o.recv(4096) for o in crowd[-300:]) # a word, to those who were let go for being late
+        for o in crowd: o.close()
+        assert client.get("/health").json()["status"] == "ok"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
