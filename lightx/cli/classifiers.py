@@ -119,8 +119,10 @@ def serve(
     body: Annotated[int, typer.Option(min=1, help="Bytes a request at most.")] = 1_048_576,
     connections: Annotated[int, typer.Option(min=1, help="Connections at once at most.")] = 2000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Until the head of a request must be there, and again until the rest is.")] = 10,
-    token: Annotated[str | None, typer.Option(envvar="LIGHTX_TOKEN", help="What requests must carry as a bearer token; other users of the machine can see options, so rather set LIGHTX_TOKEN.")] = None,
-    name: Annotated[list[str] | None, option("A host name that it answers to; may be repeated. Default: its own, or all if others can reach it.")] = None,
+    token: Annotated[str | None, typer.Option(envvar="LIGHTX_TOKEN", help="What requests must carry as a bearer token. Other users of this machine "
+                                              "can see options, so rather set LIGHTX_TOKEN.")] = None,
+    name: Annotated[list[str] | None, option("A host name that it answers to; may be repeated. Default: its own, or all if others "
+                                             "can reach it.")] = None,
 ):
     "Answer over HTTP: POST /predict, GET /health, /metrics, and /docs."
     import os

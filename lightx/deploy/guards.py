@@ -105,7 +105,8 @@ def connection_made(self:Connection,
     "Somebody connects."
     HttpToolsProtocol.connection_made(self, transport)
     self.expect(self.limits.seconds)
-    if len(self.connections) > self.limits.connections: next(iter(self.waiting)).end("503 Service Unavailable", "too many connections: try again later")
+    if len(self.connections) <= self.limits.connections: return
+    next(iter(self.waiting)).end("503 Service Unavailable", "too many connections: try again later")
 
 @patch
 def connection_lost(self:Connection,

@@ -135,7 +135,8 @@ def test_metrics_count_what_was_asked(served):
 
 
 def test_a_token_is_wanted_where_one_is_set(folder):
-    with serving(folder, "--host", "0.0.0.0", token="sésame") as (_, address, said), httpx.Client(base_url=address.replace("0.0.0.0", "127.0.0.1")) as client:
+    with serving(folder, "--host", "0.0.0.0", token="sésame") as (_, address, said), httpx.Client() as client:
+        client.base_url = address.replace("0.0.0.0", "127.0.0.1")
         assert "token" not in said
         for header, status in ((None, 401), ("Bearer sesame", 401), ("sésame", 401), ("Bearer sésame", 200)):
             headers = {"authorization": header.encode("latin-1")} if header else {}
