@@ -216,7 +216,7 @@ def checked_table(
     _note_repeats(df, where)
     return df
 
-# %% ../../nbs/01_data/tables.ipynb #48fe3a4c
+# %% ../../nbs/01_data/tables.ipynb #4c3db642
 def _parquet(path):
     "The columns of a Parquet file, and what reads one of them."
     from pyarrow.parquet import ParquetFile
@@ -236,7 +236,7 @@ def read_table(
 ) -> pd.DataFrame:              # columns `text` and `label`, both str
     "The texts of one file with their labels; an `InputError` names the file and the row, 1 being the first below the header."
     path = Path(path)
-    if not path.is_file(): raise InputError(f"{path}: no such file: give a .csv or .parquet file")
+    if not path.is_file(): raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}: give a .csv or .parquet file")
     from pyarrow import ArrowException
     try:
         with path.open("rb") as f: parquet = f.read(4) == b"PAR1" or path.suffix == ".parquet"
