@@ -19,11 +19,12 @@ from ..runtime import check_choice, InputError, log
 
 # %% ../../nbs/01_data/corpus.ipynb #d47b1bb7
 def _note_overlap(splits, where):
-    "A notice for test texts that are training texts, and for classes that have none."
-    both = splits["test"].text.isin(set(splits["train"].text))
-    if both.any():
-        log.warning("%s, row %s: a text of %s too (%s of %s rows): what is measured here says less about new texts", where["test"], both.idxmax() + 1,
-                    where["train"], f"{both.sum():,}", f"{len(both):,}")
+    "A notice for test texts that are training texts."
+    known, test = set(splits["train"].text), splits["test"].text.tolist()
+    both = [row for row, o in enumerate(test, 1) if o in known]
+    if both:
+        log.warning("%s, row %s: a text of %s too (%s of %s rows): what is measured here says less about new texts", where["test"], both[0],
+                    where["train"], f"{len(both):,}", f"{len(test):,}")
 
 def _held_out(ds, classes, where):
     "A corpus whose test texts are a fifth of those given, drawn class by class; as `ds.train_test_split` draws them, without its loop over rows."
@@ -33,7 +34,7 @@ def _held_out(ds, classes, where):
     sizes = np.bincount(labels, minlength=len(classes))
     few = next((o for o, n in zip(classes, sizes) if n == 1), None)
     if few is not None: raise InputError(f"{where}: class {few!r} has one text only: give a test file, or more texts")
-    n_test = max(len(classes), len(ds) // 5)
+    n_test = max(np.count_nonzero(sizes), len(ds) // 5)
     train, test = next(drawn(labels, len(ds) - n_test, n_test, np.random.default_rng(0)))
     return DatasetDict(train=ds.select(train), test=ds.select(test))
 
@@ -53,8 +54,8 @@ def to_corpus(
     if none: log.warning("%s: no text of class %s: a model will not learn it", where["train"], listed(classes[o] for o in none))
     if "test" in splits: _note_overlap(splits, where)
     features = Features({"text": Value("string"), "label": ClassLabel(names=list(classes.values()))})
-    encoded = {s: Dataset.from_dict({"text": df.text.tolist(), "label": encode_labels(df.label.tolist(), classes, where[s])}, features)
-               for s, df in splits.items()}
+    numbered = {s: pd.DataFrame({"text": df.text, "label": encode_labels(df.label.tolist(), classes, where[s])}) for s, df in splits.items()}
+    encoded = {s: Dataset.from_pandas(df, features, preserve_index=False) for s, df in numbered.items()}
     return DatasetDict(encoded) if "test" in encoded or not hold_out else _held_out(encoded["train"], classes, where["train"])
 
 # %% ../../nbs/01_data/corpus.ipynb #d897f6d0
@@ -153,11 +154,11 @@ def read_memory(
         if len(texts) != len(labels): raise InputError(f"{len(texts):,} texts with {len(labels):,} labels: give one label for each text")
         odd = next((row for row, o in enumerate(texts) if not isinstance(o, str)), None)
         if odd is not None: raise InputError(f"one of the texts is {shown(texts[odd])} (row {odd + 1}): give strings")
-        data, text, label = pd.DataFrame({"text": texts, "label": labels}), "text", "label"
-    if isinstance(data, pd.DataFrame):
+        df = checked_table(["text", "label"], [texts, labels].__getitem__, "text", "label", "data")
+    elif isinstance(data, pd.DataFrame):
         df = checked_table(list(data.columns), lambda i: data.iloc[:, i].astype(object).tolist(), text, label, "data")
-        return to_corpus({"train": df}, {"train": "data"}, names, hold_out)
-    raise InputError(f"data of type {type(data).__name__}: give a file, a folder, a name, a table of pandas or datasets, or (texts, labels)")
+    else: raise InputError(f"data of type {type(data).__name__}: give a file, a folder, a name, a table of pandas or datasets, or (texts, labels)")
+    return to_corpus({"train": df}, {"train": "data"}, names, hold_out)
 
 # %% ../../nbs/01_data/corpus.ipynb #47b6c7bd
 def load_corpus(

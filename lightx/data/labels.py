@@ -40,13 +40,13 @@ def labels_of(
     known = {o: label_of(o) for o in set(values)} # a few classes, many rows
     return [known[o] for o in values]
 
-# %% ../../nbs/01_data/labels.ipynb #8ecef677
+# %% ../../nbs/01_data/labels.ipynb #eae3c09b
 def shown(
     value,             # anything
     most: int = 60     # characters
 ) -> str:              # one line
     "The start of what a message is about."
-    text = " ".join(repr(value).split())
+    text = re.sub(r"\s*\n\s*", " ", repr(value))
     return text if len(text) <= most else text[:most - 3] + "..."
 
 def listed(

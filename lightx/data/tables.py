@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['unpacked', 'decoded', 'csv_columns', 'checked_table', 'read_table']
 
-# %% ../../nbs/01_data/tables.ipynb #7636a0c3
+# %% ../../nbs/01_data/tables.ipynb #9ac44754
 import bz2, csv, gzip, io, lzma, re, zipfile, zlib
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -44,7 +43,7 @@ def unpacked(
     if alien: raise InputError(f"{path}: {alien}, not a readable table: save it as CSV in UTF-8, or as Parquet")
     return data
 
-# %% ../../nbs/01_data/tables.ipynb #2917cfdd
+# %% ../../nbs/01_data/tables.ipynb #16e60c61
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 def _marked(data):
@@ -65,7 +64,7 @@ def decoded(
         if not name.startswith("utf-8"): raise InputError(f"{where}: damaged {name.upper()}: save it as UTF-8") from None
     text = data.decode(name, "replace")
     bad = text.count("\ufffd")
-    if sum(map(len, re.findall(r"[^\x00-\x7f\ufffd]+", text))) > bad: return text, f"UTF-8, {bad:,} damaged character(s) of it as \ufffd"
+    if sum(map(len, re.findall(r"[^\x00-\x7f\ufffd]+", text))) >= bad: return text, f"UTF-8, {bad:,} damaged character(s) of it as \ufffd"
     high, letters = len(re.findall(rb"[\x80-\xff]", data)), len(re.findall(rb"[A-Za-z]", data))
     try: text = data.decode("cp1252") if high < letters / 2 else ""
     except UnicodeDecodeError: text = ""
@@ -109,13 +108,7 @@ def _positions(names, text, label, where):
     if text == label: raise InputError(f"{where}: column {text!r} is named for texts and for labels: name two columns")
     return _position(names, text, where), None if label is None else _position(names, label, where)
 
-# %% ../../nbs/01_data/tables.ipynb #8d4abd76
-def _place(text, separator, row):
-    "A row, and the line where it begins if that is not the next number."
-    reader = _reader(text, separator)
-    for _ in islice(filter(None, reader), row): pass
-    return "header" if not row else f"row {row}" if reader.line_num == row else f"row {row} (line {reader.line_num + 1})"
-
+# %% ../../nbs/01_data/tables.ipynb #0e53b484
 def csv_columns(
     path: Path,         # a file, perhaps packed
     text: str,          # name of the column of texts
@@ -124,22 +117,23 @@ def csv_columns(
     "Columns of a CSV file; blank lines are left out, unless there is one column, where they are empty texts."
     content, letters = decoded(unpacked(path), path)
     separator = _separator(content, [text] if label is None else [text, label])
-    reader, row, wrong = _reader(content, separator), 0, ""
+    reader, header, row, wrong = _reader(content, separator), [], 0, ""
     try:
         header = next(filter(None, reader), [])
         if not header: raise InputError(f"{path}: no rows: it needs a header and at least one labelled text")
-        width, made = len(header), {o: [] for o in _positions(header, text, label, path) if o is not None}
-        wanted = list(made.items())
+        line, width, made = reader.line_num, len(header), {o: [] for o in _positions(header, text, label, path) if o is not None}
         for fields in reader:
-            if not fields and width > 1: continue
-            row += 1
-            if len(fields or [""]) != width:
-                wrong = f"{len(fields)} field(s) where the header has {width}: put a text with separators in quotes"
-                break
-            for at, cells in wanted: cells.append(fields[at] if fields else "")
+            if fields or width == 1:
+                if len(fields or [""]) != width: wrong = f"{len(fields)} field(s) where the header has {width}: put a text with separators in quotes"
+                if wrong: break
+                row += 1
+                for at, cells in made.items(): cells.append(fields[at] if fields else "")
+            line = reader.line_num
         while width == 1 and made[0] and not made[0][-1]: made[0].pop()
-    except csv.Error: row, wrong = row + 1, "a quote is not closed, or stands alone in a quoted text: close it, or double it"
-    if wrong: raise InputError(f"{path}, {_place(content, separator, row)}: {wrong}")
+    except csv.Error: wrong = "a quote is not closed, or stands alone in a quoted text: close it, or double it"
+    if wrong:
+        at = f"row {row + 1}" + f" (line {line + 1})" * (line > row + 1) if header else "header"
+        raise InputError(f"{path}, {at}: {wrong}")
     assumed = [letters] * bool(letters) + [f"{_SEPARATORS[separator]} between the fields"] * (separator != ",")
     if assumed: log.warning("%s: read as %s: save it as CSV in UTF-8 if that is wrong", path, ", with ".join(assumed))
     return header, made
@@ -216,7 +210,7 @@ def checked_table(
     _note_repeats(df, where)
     return df
 
-# %% ../../nbs/01_data/tables.ipynb #4c3db642
+# %% ../../nbs/01_data/tables.ipynb #a938e8cf
 def _parquet(path):
     "The columns of a Parquet file, and what reads one of them."
     from pyarrow.parquet import ParquetFile
@@ -243,4 +237,5 @@ def read_table(
         return checked_table(*(_parquet(path) if parquet else _csv(path, text, label)), text, label, path)
     except InputError: raise
     except (OSError, ValueError, ArrowException) as e:
-        raise InputError(f"{path}: not a readable table ({(str(e).splitlines() or [type(e).__name__])[0]}): give CSV in UTF-8, or Parquet") from None
+        why = getattr(e, "strerror", None) or (str(e).splitlines() or [type(e).__name__])[0]
+        raise InputError(f"{path}: not a readable table ({why}): give CSV in UTF-8, or Parquet") from None
