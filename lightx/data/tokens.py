@@ -11,16 +11,27 @@ import torch
 from ..runtime import log, pad_arrays
 
 # %% ../../nbs/01_data/tokens.ipynb #d457a6cf
+def _start(text, most):
+    "A text, or as many whole words of its start as `most` characters hold."
+    if len(text) <= most: return text
+    space = text.rfind(" ", most // 2, most)
+    return text[:most if space < 0 else space]
+
 def tokenize(
     tokenizer,              # a fast Hugging Face tokenizer
     texts: list[str],       # N texts
     max_length: int = 128   # tokens a text at most, special ones included
 ) -> list[list[int]]:       # N lists of token ids, each as long as its text
     "Token ids of texts, truncated at `max_length`."
-    enc = tokenizer(texts[:], truncation=True, max_length=max_length, padding=False)
-    truncated = sum(bool(e.overflowing) for e in enc.encodings)
+    texts = texts[:]
+    def encoded(some): return [(e.ids, bool(e.overflowing)) for e in tokenizer(some, truncation=True, max_length=max_length, padding=False).encodings]
+    starts = [_start(o, 100 * max_length) for o in texts]
+    made = encoded(starts)
+    whole = [i for i, (a, b) in enumerate(zip(texts, starts)) if len(a) > len(b) and not made[i][1]] # whose start was not enough
+    for i, one in zip(whole, encoded([texts[i] for i in whole]) if whole else []): made[i] = one
+    truncated = sum(o for _, o in made)
     if truncated: log.warning("%s of %s texts are longer than %s tokens and were truncated there", f"{truncated:,}", f"{len(texts):,}", max_length)
-    return enc["input_ids"]
+    return [ids for ids, _ in made]
 
 # %% ../../nbs/01_data/tokens.ipynb #b07b2aab
 def pad(

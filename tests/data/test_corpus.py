@@ -39,7 +39,7 @@ BAD = {
     "blank text": ('text,label\na,x\n"  \t",x\n', "row 2: text is empty"),
     "empty label": ("text,label\na,x\nb,\n", "row 2: label is empty"),
     "one text in a class": ("text,label\na,x\nb,x\nc,y\n", "class 'y' has one text only"),
-    "ragged": ("text,label\na,x\nb,y,z,w\n", "not a readable table"),
+    "ragged": ("text,label\na,x\nb,y,z,w\n", "row 2: 4 field(s) where the header has 2"),
 }
 
 
