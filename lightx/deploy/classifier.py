@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
-from ..runtime import (check_choice, check_finite, check_parts, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
+from ..runtime import (check_choice, check_parts, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
                             NumpyStudent, read_about, read_header, read_json, read_tokenizer, Reader, softmax, TextClassifier, write_about)
 from ..student import STUDENTS
 
@@ -60,7 +60,7 @@ def check_weights(
 ):
     "An `InputError` if a weight is not a finite number: an answer would be none either."
     for k, o in student.state_dict().items():
-        if not torch.isfinite(o).all(): raise InputError(f"the student's {k} has weights that are no finite numbers: train it with a lower learning rate")
+        if not torch.isfinite(o).all(): raise InputError(f"{k} has weights that are no finite numbers: train the student with a lower learning rate")
 
 # %% ../../nbs/08_deploy/classifier.ipynb #3fcbe45b
 class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_tag="text-classification", tags=["lightx", "explainability"],
@@ -158,12 +158,11 @@ def _save_pretrained(self:Classifier, save_directory):
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "I64": torch.int64, "I32": torch.int32, "I8": torch.int8, "BOOL": torch.bool}
 
 def build_student(
-    folder: Path # of a classifier
-): # without its weights
+    folder: Path, # of a classifier
+    kind: str     # of `STUDENTS`
+):                # without its weights
     "The student that a folder describes; an `InputError` if its weights are another's."
-    kind, config, file = read_about(folder).get("student", "MLPStudent"), read_json(folder/"config.json"), folder/"model.safetensors"
-    kind = RENAMED.get(kind, kind)
-    check_choice(f"{folder}: student", kind, list(STUDENTS))
+    config, file = read_json(folder/"config.json"), folder/"model.safetensors"
     with named(folder): arrays, _ = read_header(file)
     try:
         with torch.device("meta"): needed = {k: (o.dtype, list(o.shape)) for k, o in STUDENTS[kind](**config).state_dict().items()}
@@ -184,8 +183,10 @@ def from_pretrained(cls:Classifier,
     folder = find_folder(name, **options)
     missing_files(folder, *FILES)
     about = read_about(folder)
+    kind = RENAMED.get(about.get("student"), about.get("student", "MLPStudent"))
+    check_choice(f"{folder}: student", kind, list(STUDENTS))
     check_sums(folder, about, *FILES)
-    student = build_student(folder)
+    student = build_student(folder, kind)
     load_model(student, folder/"model.safetensors")
     tokenizer = read_tokenizer(folder, student.embedding.num_embeddings, about.get("sums", {}))
     with named(folder): return cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))

@@ -145,9 +145,11 @@ def _whole(least, most=2**31): return lambda o: type(o) is int and least <= o < 
 def _texts(o): return isinstance(o, list) and bool(o) and all(isinstance(n, str) and n.strip() for n in o)
 
 _RULES = {"names": (_texts, "a list of names"), "max_length": (_whole(3), "a whole number, 3 or more"), "pad_id": (_whole(0), "a token's id"),
-          "pool_width": (_whole(0), "a whole number"), "target": (("logits", "centred", "probabilities").__contains__, "logits, centred or probabilities"),
-          "baseline": (("zero", "pad").__contains__, "zero or pad"), "student": (lambda o: isinstance(o, str), "the name of a kind of student"),
-          "facts": (lambda o: isinstance(o, dict), "an object"), "sums": (lambda o: isinstance(o, dict), "an object"),
+          "target": (("logits", "centred", "probabilities").__contains__, "logits, centred or probabilities"),
+          "pool_width": (_whole(0), "a whole number"), "baseline": (("zero", "pad").__contains__, "zero or pad"),
+          "student": (lambda o: isinstance(o, str), "the name of a kind of student"),
+          "facts": (lambda o: isinstance(o, dict), "an object"),
+          "sums": (lambda o: isinstance(o, dict), "an object"),
           "examples": (lambda o: isinstance(o, list) and all(isinstance(x, dict) for x in o), "a list of objects")}
 
 def read_about(
