@@ -96,9 +96,11 @@ def local_folder(
     name: str | Path # a folder, or a name on the hub
 ) -> Path | None:    # None where nothing here is called so
     "A folder of this machine; an `InputError` if it is something else, or can't be opened."
+    def there(folder):
+        try: return os.lstat(folder)
+        except (FileNotFoundError, NotADirectoryError): return None
     try:
-        folder = Path(name).expanduser()
-        if not os.path.lexists(folder): return None
+        if not there(folder := Path(name).expanduser()): return None
         os.stat(folder)
     except (OSError, RuntimeError, ValueError) as e: # a name that is too long, ~nobody, a zero byte; a link to nowhere or to itself
         raise InputError(f"{str(name)[:200]!r}: cannot be opened ({getattr(e, 'strerror', None) or e}): check the name") from None

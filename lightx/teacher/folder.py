@@ -206,7 +206,7 @@ def align_classes(
     if None in place and theirs == [f"LABEL_{i}" for i in range(len(theirs))]: place = [None] * len(names) # numbers from 1 on are no names of theirs
     if None not in place and place != sorted(place):
         if not reorder_head(teacher, place):
-            raise InputError(f"{name}: its classes are {', '.join(theirs)}, the data's {', '.join(names)}, and its head can't be put into that order: "
+            raise InputError(f"{name}: its classes are {', '.join(theirs)}, the data's {', '.join(names)}, and its head can't be put in that order: "
                              "number the labels as the teacher does, and name them by label_names")
         log.warning("%s: its classes stand in another order (%s) than those of the data (%s): its head is put into the order of the data",
                     name, ", ".join(theirs), ", ".join(names))
