@@ -16,8 +16,9 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
-from ..runtime import (check_choice, check_parts, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
-                            NumpyStudent, read_about, read_header, read_json, read_tokenizer, Reader, softmax, TextClassifier, write_about)
+from ..runtime import (check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
+                            NumpyStudent, read_about, read_header, read_json, read_tokenizer, read_weights, Reader, softmax, TextClassifier,
+                            write_about)
 from ..student import STUDENTS
 
 # %% ../../nbs/08_deploy/classifier.ipynb #33f259d0
@@ -187,6 +188,7 @@ def from_pretrained(cls:Classifier,
     check_choice(f"{folder}: student", kind, list(STUDENTS))
     check_sums(folder, about, *FILES)
     student = build_student(folder, kind)
+    if kind in CLOSED_FORM: check_shapes(folder/"model.safetensors", read_weights(folder/"model.safetensors"), about)
     load_model(student, folder/"model.safetensors")
     tokenizer = read_tokenizer(folder, student.embedding.num_embeddings, about.get("sums", {}))
     with named(folder): return cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))

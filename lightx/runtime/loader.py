@@ -270,7 +270,9 @@ def read_tokenizer(
 ) -> Tokenizer:
     "The tokenizer of a folder, with an id for every row at most."
     file = folder/"tokenizer.json"
-    try: tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.encode("")
     except BaseException as e: # one of the library's own is no `Exception`
         if isinstance(e, KeyboardInterrupt | SystemExit | MemoryError): raise
         raise InputError(f"{file}: damaged ({' '.join(str(e).split())[:100]}): get the folder again") from None
