@@ -4,9 +4,9 @@ Each name is imported with its module when it is first asked for (PEP 562): a se
 """
 from importlib import import_module
 
-_NAMES = {"classifier": "CARD Classifier fact_table in_numpy RENAMED",
+_NAMES = {"classifier": "build_student CARD card_text check_weights Classifier fact_table in_numpy RENAMED",
           "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",
-          "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 write_onnx",
+          "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 read_exported write_onnx",
           "page": "export_web MODELS NORMALIZERS PATTERNS PRE_TOKENIZERS unreadable",
           "distillation": "check_recipe distill measured_facts",
           "estimator": "checked_labels LightXClassifier",

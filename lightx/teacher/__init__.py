@@ -1,10 +1,13 @@
 """Any Hugging Face sequence classifier: fine-tuned, made cheaper to ask, compressed"""
 
-from .finetuning import (best_device, check_teacher, find_model, finetune, is_finetuned, load_finetuned, load_teacher, max_positions,
+from .folder import (align_classes, check_finite_model, check_loaded, check_sizes, find_model, has_head, load_tokenizer, model_key, not_to_be_had,
+                     read_config, reorder_head, weight_files)
+from .finetuning import (best_device, check_teacher, finetune, is_finetuned, load_finetuned, load_teacher, max_positions,
                          predict_logits, quiet, Teacher, train_teacher)
 from .encoder import BERT, DISTILBERT, Encoder, FAMILIES, fast_forward, faster_dtype, has_bfloat16, Layer, measure_seconds, plain_forward
 from .compression import head_costs, int8_teacher, LogitsOnly, prune_heads
 
-__all__ = ["best_device", "check_teacher", "find_model", "finetune", "is_finetuned", "load_finetuned", "load_teacher", "max_positions",
+__all__ = ["align_classes", "check_finite_model", "check_loaded", "check_sizes", "find_model", "has_head", "load_tokenizer", "model_key",
+           "not_to_be_had", "read_config", "reorder_head", "weight_files", "best_device", "check_teacher", "finetune", "is_finetuned", "load_finetuned", "load_teacher", "max_positions",
            "predict_logits", "quiet", "Teacher", "train_teacher", "BERT", "DISTILBERT", "Encoder", "FAMILIES", "fast_forward", "faster_dtype",
            "has_bfloat16", "Layer", "measure_seconds", "plain_forward", "head_costs", "int8_teacher", "LogitsOnly", "prune_heads"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from lightx.attribution import apply_target
-from lightx.deploy import Classifier, distill, OnnxClassifier, prune_vocabulary, quantize_int8, write_onnx
+from lightx.deploy import Classifier, distill, export, labels_by_name, OnnxClassifier, prune_vocabulary, quantize_int8, write_onnx
 from lightx.data import pad
 from lightx.runtime import InputError
 from lightx.experiments import prepare
@@ -267,3 +267,38 @@ def test_only_the_mlp_can_be_pruned_and_exported(tmp_path):
     with pytest.raises(InputError, match="LSTMStudent cannot be exported"):
         write_onnx(make_classifier("LSTMStudent").student, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+HOSTILE = ["a|b", "`x` *y* _z_ ~w~", "<script>alert(1)</script>", "[text](javascript:alert(1)) ![i](https://x.y/z.png)", "two\nlines\r\n---\n# head",
+           "---\nlicense: evil\n---", "{{ card_data }}", "$\\frac{1}{2}$ & &amp;", "\ud800 lone", "snake_case_name", "\x00\u2028"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_and_facts_are_text_on_the_card(name):
+    import html
+    import re
+
+    import yaml
+    clf = make_classifier()
+    clf.names, clf.facts = ["sport", name, "space"], {"data": name, name: "value"}
+    card = str(clf.generate_model_card())
+    head, body = re.fullmatch(r"---\n(.*?)\n---\n(.*)", card, re.DOTALL).groups()
+    assert yaml.safe_load(head) == yaml.safe_load(re.match(r"---\n(.*?)\n---\n", str(make_classifier().generate_model_card()), re.DOTALL)[1])
+    assert "<" not in body and len(body.splitlines()) == len(str(make_classifier().generate_model_card()).split("\n---\n", 1)[1].splitlines()) + 2
+    bare = re.sub(r"\\.", "", body.split("## How it was made")[1]) # without what is escaped
+    assert len(re.findall(r"\|", bare)) == 3 + 3 + 2 * 3 and not re.search(r"[`*\[\]~$!]", bare) and "://" not in bare
+    line = next(o for o in body.splitlines() if o.startswith("Decides between"))
+    shown = html.unescape(re.sub(r"\\(.)", r"\1", line))
+    assert re.sub(r"[\x00-\x20\u2028]+", " ", name).replace("\ud800", "?") in shown
+
+
+def test_the_corpus_may_write_its_classes_otherwise_but_may_not_have_others(folder, tmp_path, caplog):
+    from datasets import ClassLabel, Dataset, DatasetDict
+    def corpus(*names):
+        rows = Dataset.from_dict(dict(text=["cup goal", "bank"], label=[0, 1])).cast_column("label", ClassLabel(names=list(names)))
+        return DatasetDict(train=rows, test=rows)
+    assert labels_by_name(corpus("Space", "sport")["test"], ["sport", "money", "space"]) == [2, 0]
+    assert [o.getMessage() for o in caplog.records] == ["the corpus writes its classes otherwise than the classifier: Space as space"]
+    with pytest.raises(InputError, match="the corpus has classes Space, health, the classifier sport, money, space: give its own corpus"):
+        export(folder, tmp_path / "exported", corpus("Space", "health"))
+    assert not list(tmp_path.iterdir()) # it is said before anything is written
