@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROBES', 'FLOOR', 'WIDTH', 'PRECISIONS', 'ChangeOfVariables', 'initial_nodes', 'refine', 'Attributions', 'frozen',
-           'check_settings', 'chosen_precision', 'integrated_gradients', 'captum_attributions']
+           'check_settings', 'chosen_precision', 'padded_right', 'integrated_gradients', 'captum_attributions']
 
 # %% ../../nbs/03_attribution/adaptive.ipynb #7802c426
 import math
@@ -115,7 +115,7 @@ def refine(
     max_steps: int                      # gradient evaluations a text at most
 ) -> tuple[torch.Tensor, torch.Tensor]: # attributions [B, T, C], steps [B]
     "Integrate whole paths, and halve the worst pieces until the errors of each text's pieces add up to `tol` at most."
-    apart, texts = spread(ends), torch.arange(len(ends), device=ends.device)
+    apart, texts = spread(ends, paths.alone), torch.arange(len(ends), device=ends.device)
     none, start = torch.zeros_like(apart), torch.zeros(len(ends), device=ends.device, dtype=torch.double)
     pieces = texts, start, start + 1, ends[:, 0], ends[:, 1]
     got, gap = _integrate(paths, warp, pieces, nodes, apart)
@@ -201,10 +201,18 @@ def _rough_type(precision, device):
     "The type of the gradient evaluations where it is not the model's own, else None."
     return torch.bfloat16 if chosen_precision(precision, device) == "bfloat16" else None
 
+def padded_right(
+    input_ids: torch.Tensor,     # [B, T]
+    attention_mask: torch.Tensor # [B, T], 1 = token
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # the same with the padding behind, and where each token was [B, T]
+    "A batch as it is read here: each text from the first place on, as if it were alone."
+    order = attention_mask.argsort(dim=1, descending=True, stable=True)
+    return input_ids.gather(1, order), attention_mask.gather(1, order), order
+
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], texts of like length
-    attention_mask: torch.Tensor, # [B, T], 1 = token
+    attention_mask: torch.Tensor, # [B, T], 1 = token; padded on either side
     target: str = "logits",       # "logits", "centred" or "probabilities"
     baseline: str = "zero",       # "zero" or "pad" embedding at every token
     tol: float = 0.01,            # completeness error allowed, relative to the spread over the classes
@@ -216,6 +224,7 @@ def integrated_gradients(
     "Integrated Gradients of all classes for a batch of texts (Sundararajan, Taly and Yan, 2017)."
     rough, first = _rough_type(precision, input_ids.device), min(initial_nodes(tol), max_steps)
     if not n_steps and 2 * first > max_steps: rough = None # nothing would be left to explain a text again
+    input_ids, attention_mask, order = padded_right(input_ids, attention_mask)
     with frozen(model):
         paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough)
         everyone = torch.arange(len(input_ids), device=input_ids.device)
@@ -225,12 +234,13 @@ def integrated_gradients(
     values = values * attention_mask[..., None]
     explained = apply_target(ends, target)
     delta = values.sum(1) - (explained[:, 1] - explained[:, 0])
-    error = delta.abs().amax(1) / spread(explained)
+    error = delta.abs().amax(1) / spread(explained, paths.alone)
     result = Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
-    if n_steps or not rough or not (bad := result.above.clone()).any(): return result
-    again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first, None, max_tokens, "float32")
-    again.steps += result.steps[bad]
-    for o in fields(result): getattr(result, o.name)[bad] = getattr(again, o.name)
+    if rough and not n_steps and (bad := result.above.clone()).any():
+        again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first, None, max_tokens, "float32")
+        again.steps += result.steps[bad]
+        for o in fields(result): getattr(result, o.name)[bad] = getattr(again, o.name)
+    result.values = torch.zeros_like(values).scatter(1, order[..., None].expand_as(values), result.values)
     return result
 
 # %% ../../nbs/03_attribution/adaptive.ipynb #95ba1d42

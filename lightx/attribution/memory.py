@@ -22,17 +22,17 @@ def gradient_bytes(
 ) -> int:        # bytes
     "The memory that one gradient evaluation takes: what its forward pass keeps, and as much again for the gradients on their way."
     kept, row = {}, torch.zeros(1, dtype=torch.long, device=paths.mask.device)
-    x, _, mask = paths.at(row, torch.full((1,), 0.5, device=row.device))
+    x, _, rest = paths.at(row, torch.full((1,), 0.5, device=row.device))
     def keep(o):
         if o.requires_grad or o.dim() > 2: kept[o.untyped_storage().data_ptr()] = o.untyped_storage().nbytes() # weights do neither
         return o
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda o: o): paths.quick(x.requires_grad_(), mask)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda o: o): paths.quick(x.requires_grad_(), *rest)
     return round(2.2 * sum(kept.values())) # a tenth for what the allocator keeps
 
 def _there_and_back(paths, rows):
     "A forward and a backward pass."
-    x, _, mask = paths.at(rows, torch.full_like(rows, 0.5, dtype=torch.float))
-    torch.autograd.grad(paths.quick(x.requires_grad_(), mask)[:, 0].sum(), x)
+    x, _, rest = paths.at(rows, torch.full_like(rows, 0.5, dtype=torch.float))
+    torch.autograd.grad(paths.quick(x.requires_grad_(), *rest)[:, 0].sum(), x)
 
 def best_max_tokens(
     model,                        # a sequence classifier of transformers

@@ -67,8 +67,9 @@ def plain_integrated_gradients(
 
 # %% ../../nbs/03_attribution/plain.ipynb #9d28a59a
 def spread(
-    ends: torch.Tensor # [B, 2, C], the target at the baseline and at the text
-) -> torch.Tensor:     # [B]
+    ends: torch.Tensor, # [B, 2, C], the target at the baseline and at the text
+    alone: bool = False # each label stands alone, see `lightx.teacher.stand_alone`
+) -> torch.Tensor:      # [B]
     "How far what is explained lies apart between the classes: the unit of the relative error."
     moved = ends[:, 1] - ends[:, 0]
-    return (moved.amax(-1) - moved.amin(-1)).clamp_min(1e-5)
+    return (moved.abs().amax(-1) if alone else moved.amax(-1) - moved.amin(-1)).clamp_min(1e-5)

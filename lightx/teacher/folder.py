@@ -85,7 +85,6 @@ def _check_classes(config, name):
     if sorted(names) != list(range(len(names))): raise InputError(f"{where} numbers its classes {', '.join(map(str, names))}: number them from 0 on")
     if twice := [o for o in names.values() if list(names.values()).count(o) > 1]:
         raise InputError(f"{where} calls two classes {twice[0]!r}: give each a name of its own in id2label")
-    if len(names) < 2: raise InputError(f"{name}: it gives one number, and no classes: give a classifier")
 
 def not_to_be_had(
     name: str,       # of a model
@@ -136,8 +135,6 @@ def check_loaded(
     if extra := sorted(o for o in info["unexpected_keys"] if {kind(o), kind(body + o)} & known):
         raise InputError(f"{name}: its weights have {extra[0]}, of which config.json knows nothing: get the whole folder again")
     check_finite_model(model, name)
-    if model.config.problem_type == "multi_label_classification" and not fresh:
-        log.warning("%s: it was made to give a text several classes or none; here it is taken to give each text one", name)
 
 def check_finite_model(
     model,    # any

@@ -135,7 +135,10 @@ LAYER = "bert.encoder.layer.1.output.dense.weight"
     row("classes with a gap", config(id2label={"0": "money", "1": "space", "3": "sport"}),
         r"t: config\.json numbers its classes 0, 1, 3: number them from 0"),
     row("a class twice", names("money", "money", "sport"), r"t: config\.json calls two classes 'money': give each a name of its own"),
-    row("a regression", config(id2label={"0": "stars"}, label2id={"stars": 0}), r"t: it gives one number, and no classes: give a classifier"),
+    row("a regression", both(config(id2label={"0": "stars"}, label2id={"stars": 0}), arrays(lambda o: o.update({k: o[k][:1].clone() for k in HEAD}))),
+        r"t: it decides about each label by itself \(one output\), a student for one of several"),
+    row("several labels a text", config(problem_type="multi_label_classification"),
+        r"t: it decides about each label by itself \(multi_label_classification\), a student for one of several: give a teacher that does so too"),
     row("a tagger of words", config(architectures=["BertForTokenClassification"]),
         r"t: it is a BertForTokenClassification, which decides on no whole texts"),
     row("no tokenizer", lost("tokenizer.json"), r"t: no tokenizer\.json: get the whole folder again"),
@@ -241,13 +244,6 @@ def test_a_head_that_cannot_be_put_in_order_is_refused_and_left_as_it_was():
     with pytest.raises(InputError, match="its head can't be put in that order: number the labels as the teacher does"):
         align_classes(teacher, NAMES, "t")
     assert torch.equal(teacher.model.classifier.weight, rows)
-
-
-def test_a_classifier_of_several_labels_is_said(tmp_path, notices):
-    folder = shutil.copytree(base(), tmp_path / "t")
-    config(problem_type="multi_label_classification")(folder)
-    load_teacher(str(folder), max_length=16)
-    assert len(notices()) == 1 and "several classes or none" in notices()[0]
 
 
 def test_a_tokenizer_that_pads_otherwise_is_said(tmp_path, notices):
