@@ -102,7 +102,8 @@ SHEET = r"save it as CSV"
     Fault("another name", holds("title,label\n" + GOOD), r"it has 'title', 'label': name the right one"),
     Fault("many columns", holds(",".join(f"c{i}" for i in range(999)) + "\n"), r"'c19', \.\.\.: name the right one"),
     # cells of CSV
-    Fault("a text of characters without width", rows("Oil soars,1\n\u200b\ufeff,2\n"), r"row 2: text is empty \(1 such row\(s\)\): fill or remove it"),
+    Fault("a text of characters without width", rows("Oil soars,1\n\u200b\ufeff,2\n"),
+          r"row 2: text is empty \(1 such row\(s\)\): fill or remove it"),
     Fault("three labels missing", rows("a,1\nb,\nc, \nd,2\ne,\n"), r"row 2: label is empty \(3 such row\(s\)\)"),
     Fault("a NUL byte", rows("Oil soars,1\nCup\0final,2\n"), r"row 2: text has a NUL character: remove it"),
     Fault("a NUL byte in a label", rows("Oil soars,1\nCup,2\0\n"), r"row 2: label has a NUL character"),
@@ -110,7 +111,8 @@ SHEET = r"save it as CSV"
     Fault("a mark of UTF-8 alone", holds(b"\xef\xbb\xbf"), r"news\.csv: no rows: it needs a header"),
     # labels
     Fault("labels that differ by case", rows("a,World\nb,Sports\nc,world\n"), r"row 3: label 'world' is 'World' of row 1 in another form: write"),
-    Fault("labels that differ by case and space", rows("a,World news\nb,Sports\nc,world  News\n"), r"row 3: label 'world News' is 'World news' of row 1"),
+    Fault("labels that differ by case and space", rows("a,World news\nb,Sports\nc,world  News\n"),
+          r"row 3: label 'world News' is 'World news' of row 1"),
     Fault("truth values and numbers", rows("a,1\nb,0\nc,True\n"), r"row 3: label 'True' is '1' of row 1 in another form"),
     Fault("numbers with leading zeros", rows("a,1\nb,2\nc,01\n"), r"row 3: label '01' is '1' of row 1"),
     Fault("a raised digit", rows("a,2\nb,1\nc,²\n"), r"row 3: label '²' is '2' of row 1"),
@@ -119,8 +121,10 @@ SHEET = r"save it as CSV"
     # names of classes
     Fault("an empty name", rows(GOOD, "--label-names", "Business,"), r"label names Business, : number 2 is empty: name every class"),
     Fault("a name twice, but for a space", rows(GOOD, "--label-names", "Business, Business"), r"'Business' is there twice: give each class a name"),
-    Fault("names for labels that are names", rows("a,x\nb,y\nc,x\nd,y\n", "--label-names", "Business,Sports"), r"the labels are no numbers, but x, y: leave"),
-    Fault("too few names", rows(GOOD + "Moon,3\n", "--label-names", "Business,Sports"), r"2 label names for 3 labels \(1, 2, 3\): give each one name"),
+    Fault("names for labels that are names", rows("a,x\nb,y\nc,x\nd,y\n", "--label-names", "Business,Sports"),
+          r"the labels are no numbers, but x, y: leave"),
+    Fault("too few names", rows(GOOD + "Moon,3\n", "--label-names", "Business,Sports"),
+          r"2 label names for 3 labels \(1, 2, 3\): give each one name"),
     # files
     Fault("a test file with a class of its own", folder_of(train="text,label\n" + GOOD, test="text,label\nMoon,3\n"),
           r"test\.csv, row 1: label '3' is not among the training labels \(1, 2\)"),
@@ -137,10 +141,12 @@ SHEET = r"save it as CSV"
     Fault("half an archive", holds(gzip.compress(b"text,label\n" * 9)[:-6]), r"news\.csv: a damaged archive \(.*\): pack or download it again"),
     Fault("JSON lines", holds('{"text": "a", "label": 1}\n', name="news.jsonl"), r"news\.jsonl: JSON, not a readable table"),
     Fault("a PDF", holds(b"%PDF-1.7\n"), r"a PDF, not a readable table"),
-    Fault("CSV that is called Parquet", holds("text,label\n" + GOOD, name="news.parquet"), r"news\.parquet: not a readable table \(.*\): give CSV in UTF-8"),
+    Fault("CSV that is called Parquet", holds("text,label\n" + GOOD, name="news.parquet"),
+          r"news\.parquet: not a readable table \(.*\): give CSV in UTF-8"),
     Fault("half a Parquet file", cut_parquet, r"news\.parquet: not a readable table"),
     # encodings
-    Fault("Cyrillic in a single-byte encoding", holds("text,label\nнефть дорожает,1\n".encode("cp1251")), r"neither UTF-8 nor a Western European encoding"),
+    Fault("Cyrillic in a single-byte encoding", holds("text,label\nнефть дорожает,1\n".encode("cp1251")),
+          r"neither UTF-8 nor a Western European encoding"),
     Fault("Japanese", holds("text,label\n株価が上昇,1\n".encode("shift_jis")), r"neither UTF-8 nor a Western European encoding: save it as UTF-8"),
     Fault("half a character of UTF-16", holds(("text,label\n" + GOOD).encode("utf-16")[:-1]), r"news\.csv: damaged UTF-16: save it as UTF-8"),
     # cells of Parquet
@@ -177,7 +183,8 @@ NOTICES = {
     "a damaged byte in UTF-8": (WESTERN.encode().replace(b"Cup", b"C\xffup"), "read as UTF-8, 1 damaged character(s) of it as \ufffd"),
     "spaces around labels": ("text,label\n" + GOOD.replace("soars,1", "soars,1 "), "row 1: label '1 ' is taken for '1' (1 such row(s))"),
     "one number in two forms": ("text,label\n" + GOOD.replace("rise,1", "rise,1.0"), "row 3: label '1.0' is taken for '1' (1 such row(s))"),
-    "a text without letters": ("text,label\n" + GOOD + "🙂,1\n!!,2\n", "row 5: text '🙂' has no letter or digit (2 such row(s)): a model may see nothing"),
+    "a text without letters": ("text,label\n" + GOOD + "🙂,1\n!!,2\n",
+        "row 5: text '🙂' has no letter or digit (2 such row(s)): a model may see nothing"),
     "a text again": ("text,label\n" + GOOD + "Cup final,2\n", "row 5: text and label of row 2 again (1 such row(s)): they count twice"),
     "a text with several labels": ("text,label\n" + GOOD + "Oil soars,2\nOil soars,3\nMoon,3\n",
                                    "row 5: label '2', but '1' for the same text in row 1 (1 text(s) with several labels): keep one label a text"),
@@ -198,9 +205,12 @@ def test_what_is_odd_is_read_with_a_notice(name, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("content", [
-    "text,label\n" + GOOD, ("text,label\n" + GOOD).replace("\n", "\r\n"), ("text,label\n" + GOOD).replace("\n", "\r"), "\n\ntext,label\n\n" + GOOD + "\n",
-    b"\xef\xbb\xbf" + ("text,label\n" + GOOD).encode(), ("text,label\n" + GOOD)[:-1], "id,text,id,label\n" + "".join(f"7,{o[:-2]},,{o[-1]}\n" for o in GOOD.splitlines()),
-    gzip.compress(("text,label\n" + GOOD).encode()), archive("train.csv"), 'label,text\n' + "".join(f'"{o[-1]}","{o[:-2]}"\n' for o in GOOD.splitlines())])
+    "text,label\n" + GOOD, ("text,label\n" + GOOD).replace("\n", "\r\n"), ("text,label\n" + GOOD).replace("\n", "\r"),
+    "\n\ntext,label\n\n" + GOOD + "\n",
+    b"\xef\xbb\xbf" + ("text,label\n" + GOOD).encode(), ("text,label\n" + GOOD)[:-1],
+    "id,text,id,label\n" + "".join(f"7,{o[:-2]},,{o[-1]}\n" for o in GOOD.splitlines()),
+    gzip.compress(("text,label\n" + GOOD).encode()), archive("train.csv"),
+    'label,text\n' + "".join(f'"{o[-1]}","{o[:-2]}"\n' for o in GOOD.splitlines())])
 def test_what_is_right_is_read_without_a_word(content, tmp_path, caplog):
     (tmp_path / PLACE).write_bytes(content if isinstance(content, bytes) else content.encode())
     read = read_table(tmp_path / PLACE)
@@ -259,7 +269,8 @@ REFUSED = {
     "other splits": (DatasetDict(dev=splits()), "data: no split 'train'; it has dev"),
     "bytes": (splits([b"a", b"b"], (0, 1), kind="binary"), "data/train, row 1: text is b'a', a bytes"),
     "a class of no number": (splits(["a", "b"], (0, -1)), "data/train, row 2: label is empty"),
-    "another class in the test split": (DatasetDict(train=splits(), test=splits(names=("money", "space"))), "data/test, row 2: label 'space' is not among"),
+    "another class in the test split": (DatasetDict(train=splits(), test=splits(names=("money", "space"))),
+        "data/test, row 2: label 'space' is not among"),
     "labels that are alike": ((["a", "b", "c"], ["x", "y", "X"]), "data, row 3: label 'X' is 'x' of row 1"),
     "lists for labels": ((["a", "b"], [["x"], ["y"]]), "data, row 1: label is ['x'], a list"),
     "a text that is none": ((["a", b"b"], ["x", "y"]), "one of the texts is b'b' (row 2): give strings"),
@@ -335,7 +346,8 @@ def test_whatever_is_written_is_read(tmp_path_factory, texts, separator, encodin
 
 WRITTEN = [("oil soars, stocks fall", "AAAA"), ("cup final tonight", "BBBB"), ("she said ""no"" again, later", "AAAA"), ("élan déjà vu café", "BBBB"),
            ("a draw\nafter extra time", "BBBB"), ("rates rise", "AAAA"), ("one more; then | rest", "BBBB"), ("gold falls", "AAAA")]
-BYTES = "text,label\r\n" + "".join('"{}",{}\r\n'.format(t.replace('"', '""'), o) if any(c in t for c in ',"\n') else f"{t},{o}\r\n" for t, o in WRITTEN)
+QUOTED = [('"{}"'.format(t.replace('"', '""')) if any(c in t for c in ',"\n') else t, o) for t, o in WRITTEN]
+BYTES = "text,label\r\n" + "".join(f"{t},{o}\r\n" for t, o in QUOTED)
 
 
 @st.composite
