@@ -104,6 +104,10 @@ def test_a_classifier_whose_parts_do_not_fit_is_refused(folder, tmp_path):
         Classifier(clf.student, clf.tokenizer, ["a", "b"])
     with pytest.raises(InputError, match="take the tokenizer that it was trained with"):
         Classifier(new_student(3, vocab_size=5), clf.tokenizer, ["a", "b", "c"])
+    with pytest.raises(InputError, match="two classes are called 'a': give each a name of its own"):
+        Classifier(clf.student, clf.tokenizer, ["a", "b", "a"])
+    with pytest.raises(InputError, match="max_length is 2: .*: take 3 or more"):
+        Classifier(clf.student, clf.tokenizer, clf.names, max_length=2)
     with pytest.raises(InputError, match="give a folder from `lightx distill`"):
         Classifier.from_pretrained(tmp_path)
 
