@@ -4,8 +4,8 @@ from .inference import DTYPES, NumpyStudent, read_weights, secant, softmax, TOKE
 from .reader import (as_array, bert_rules, FEW_TEXTS, FIRST_BYTES, from_encoding, index_ranges, KIND, LETTER, LOCK, MAX_WORDS, PieceCache, PLAIN,
                      Reader, SIGN, SPACE, start_offsets, TokenizedText, WORD, word_integers, word_spans, WordCache)
 from .errors import check_choice, checked_texts, EXTRAS, InputError, log, missing_extra
-from .files import atomic_path, cache_dir, check_new, claim, content_key
-from .cache import damage, kept, seal, set_aside, SUMS
+from .files import atomic_path, cache_dir, check_new, claim, content_key, leftovers, remove
+from .cache import content_name, damage, kept, seal, set_aside, SUMS
 from .batches import length_batches, pad_arrays
 from .answer import Answer, BATCH, by_word, by_words, colour, TextClassifier, tint, Word
 from .loader import CLOSED_FORM, FILES, find_folder, has_closed_form, NumpyClassifier, read_about
@@ -13,6 +13,7 @@ from .loader import CLOSED_FORM, FILES, find_folder, has_closed_form, NumpyClass
 __all__ = ["DTYPES", "NumpyStudent", "read_weights", "secant", "softmax", "TOKENS_AT_ONCE", "as_array", "bert_rules", "FEW_TEXTS", "FIRST_BYTES",
            "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "MAX_WORDS", "PieceCache", "PLAIN", "Reader", "SIGN", "SPACE", "start_offsets",
            "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache", "check_choice", "checked_texts", "EXTRAS", "InputError", "log",
-           "missing_extra", "atomic_path", "cache_dir", "check_new", "claim", "content_key", "damage", "kept", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays", "Answer", "BATCH", "by_word",
+           "missing_extra", "atomic_path", "cache_dir", "check_new", "claim", "content_key", "leftovers", "remove",
+           "content_name", "damage", "kept", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays", "Answer", "BATCH", "by_word",
            "by_words", "colour", "TextClassifier", "tint", "Word", "CLOSED_FORM", "FILES", "find_folder", "has_closed_form", "NumpyClassifier",
            "read_about"]

@@ -1,5 +1,4 @@
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -49,7 +48,7 @@ def test_killed_at_random_moments_ends_bit_identical(tmp_path):
         run.stdout.readline()
         time.sleep(rand.uniform(0, 0.25))
         if run.poll() is None:
-            run.send_signal(signal.SIGKILL)
+            run.kill()
             kills += 1
         run.wait()
     assert start(tmp_path / "killed").wait() == 0
