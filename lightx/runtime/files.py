@@ -53,12 +53,14 @@ def leftovers(
     return [o for o in folder.glob(f".{name}.*.*.tmp") if _abandoned(o)]
 
 # %% ../../nbs/00_runtime/files.ipynb #10811940
+def _temporary(path): return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.tmp")
+
 def remove(
     path: Path # a file or a folder
 ):
-    "Remove a file or a folder, if it is there."
-    if path.is_dir() and not path.is_symlink(): shutil.rmtree(path)
-    else: path.unlink(missing_ok=True)
+    "Remove what is there, so that a run that is killed meanwhile leaves no part of it under its name."
+    if path.is_symlink() or not path.is_dir(): return path.unlink(missing_ok=True)
+    shutil.rmtree(path if path.suffix == ".tmp" else path.rename(_temporary(path)))
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)} # what a write alone can meet
 
@@ -80,7 +82,7 @@ def atomic_path(path: str | Path): # the file or folder that appears, whole, whe
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in leftovers(path.parent, glob.escape(path.name)):
         with suppress(OSError): remove(old) # somebody else may do the same
-    tmp = path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.tmp")
+    tmp = _temporary(path)
     _WRITING.add(tmp)
     try:
         yield tmp
