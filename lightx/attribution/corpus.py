@@ -238,8 +238,9 @@ def verify(
     seed: int = 0         # which
 ) -> StoreReport:
     "Read a whole store, and explain a sample of its texts again."
-    settings = read_manifest(folder)
-    choices = {k: settings.get(k) for k in ("target", "baseline", "tol", "max_steps", "precision")}
+    needed = "target", "baseline", "tol", "max_steps", "precision"
+    settings = read_manifest(folder, needed)
+    choices = {k: settings[k] for k in needed}
     store = Store(folder, run_settings(teacher, **choices))
     there = [o for o in ids if text_key(o) in store.where]
     seen = [(row["error"], row["above"]) for _, row in store.rows(there)]

@@ -92,15 +92,17 @@ def unpack_shard(
 
 # %% ../../nbs/03_attribution/store.ipynb #1a77f237
 def read_manifest(
-    folder: str | Path # of a store
-) -> dict:             # from `run_settings`, and `sharding`
+    folder: str | Path,          # of a store
+    needed: tuple[str, ...] = () # settings that must be there
+) -> dict:                       # from `run_settings`, and `sharding`
     "What a store says of itself; an `InputError` if it can't be read."
     file = Path(folder)/"manifest.json"
     if not file.exists(): raise InputError(f"{folder}: no manifest.json, so this is no store: give the folder that was made by attribute")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        whole = isinstance(found, dict) and all(type(found["sharding"][o]) is int and found["sharding"][o] > 0 for o in ("max_tokens", "shard_texts"))
-    except (ValueError, KeyError, TypeError): whole = False
+        cut = [found["sharding"][o] for o in ("max_tokens", "shard_texts")]
+        whole = all(type(o) is int and o > 0 for o in cut) and set(needed) <= found.keys()
+    except (ValueError, LookupError, TypeError, RecursionError): whole = False
     if not whole: raise InputError(f"{file}: damaged, so that nobody knows what the store explains: remove {folder}, or give another folder")
     return found
 
