@@ -79,7 +79,8 @@ def _unwritten(
 def atomic_path(path: str | Path): # the file or folder that appears, whole, when the block ends well
     "A temporary path that becomes `path` at the end of the block, and vanishes if the block fails."
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try: path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise InputError(f"{path}: cannot be written ({e.strerror or e}): make room, or choose another place") from e
     for old in leftovers(path.parent, glob.escape(path.name)):
         with suppress(OSError): remove(old) # somebody else may do the same
     tmp = _temporary(path)

@@ -1,0 +1,217 @@
+"""Runs that are killed, interrupted, or meet a full disk: the next one ends with the same bytes as one that nobody disturbed.
+
+A process that has imported everything forks a child for each run, so that a run takes its own time and no more. In CI a few moments are
+tried; `pytest -m slow tests/test_kills.py` tries 20 random ones, and a full disk at each write.
+"""
+import errno
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and a device that is full")
+STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir"}
+
+
+def disturb(root, how, at):
+    """Count what this process writes under a folder, and do something at one of the times."""
+    count, plain = [0], io.open
+
+    def now(path):
+        if not str(path).startswith((str(root), "out", ".out", "cache")): return False # absolute, or from the current folder
+        count[0] += 1
+        return count[0] == at
+
+    def hook(event, args):
+        wrote = event in STEPS or event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
+        if how == "full": wrote = event in ("os.rename", "os.mkdir")
+        if not wrote or not now(args[0]): return
+        if how == "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), args[0])
+        if how: os.kill(os.getpid(), signal.Signals[how])
+
+    def opened(file, mode="r", *args, **kwargs):
+        return plain("/dev/full" if set(mode) & set("wax+") and now(file) else file, mode, *args, **kwargs)
+
+    if how == "limit":
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (at, at)) # no file may be longer: what is written in Rust fails too
+    else:
+        sys.addaudithook(hook)
+        if how == "full": io.open = __builtins__.open = opened
+    return count
+
+
+def in_place(notebook, out, parameters, **_):
+    """As `papermill.execute_notebook`, in this process."""
+    cells = [c for c in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+    names = {"display": lambda *_: None}
+    for c in cells:
+        if "injected-parameters" in c["metadata"].get("tags", []): continue
+        exec("".join(c["source"]).replace("given = [o for o in dir()", "given = [o for o in []"), names)
+        if "parameters" in c["metadata"].get("tags", []): names |= parameters
+    Path(out).write_text("ran", encoding="utf-8")
+
+
+def replace_what_is_slow_or_measured(onnx):
+    """How many tokens go into a pass is measured by a clock, so that two caches may differ there in the last bits."""
+    from functools import partial
+
+    import papermill
+    import torch
+
+    import lightx.attribution.corpus as corpus
+    import lightx.deploy as deploy
+    corpus.best_max_tokens = lambda *_: 512
+    corpus.chosen_precision = lambda *_: "float32"
+    deploy.distill = partial(deploy.distill, steps=20)
+    papermill.execute_notebook = in_place
+    if not onnx: torch.onnx.export = lambda graph, example, file, **_: Path(file).write_bytes(b"graph" * 1000)
+
+
+def child(request):
+    """One run of the command."""
+    root = Path(request["root"])
+    os.environ["LIGHTX_CACHE"] = str(root / "cache")
+    os.chdir(root)
+    sys.argv = ["lightx", *request["args"]]
+    from lightx.cli import main
+    replace_what_is_slow_or_measured(request.get("onnx"))
+    count, status = disturb(root, request.get("how"), request.get("at", 0)), 1
+    try:
+        main()
+        status = 0
+    except SystemExit as e: status = e.code or 0
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.write(2, f"\nevents {count[0]}\n".encode())
+    os._exit(status)
+
+
+def fork(request):
+    """Status and output of a child, which may be sent a signal after some seconds."""
+    end, start = os.pipe()
+    if not (pid := os.fork()):
+        os.dup2(start, 1)
+        os.dup2(start, 2)
+        child(request)
+    os.close(start)
+    said, until = b"", time.time() + request.get("after", 600)
+    while ready := select.select([end], [], [], max(0, until - time.time()))[0] or [None]:
+        if ready[0] is None:
+            os.kill(pid, signal.Signals[request["signal"]])
+            until = time.time() + 600
+        elif part := os.read(end, 2**16): said += part
+        else: break
+    os.close(end)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+
+
+def serve():
+    """Answer requests, a line each."""
+    import lightx.deploy, lightx.experiments, papermill, torch, transformers # noqa: F401
+    from sklearn.feature_extraction.text import TfidfVectorizer # noqa: F401
+    from sklearn.svm import LinearSVC # noqa: F401
+    import matplotlib.pyplot # noqa: F401
+    for line in sys.stdin: print(json.dumps(fork(json.loads(line))), flush=True)
+
+
+@pytest.fixture(scope="module")
+def server():
+    run = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                           env=os.environ | {"MPLBACKEND": "agg", "TOKENIZERS_PARALLELISM": "false", "COLUMNS": "200"})
+    def ask(root, args, **request):
+        root.mkdir(exist_ok=True)
+        run.stdin.write(json.dumps(dict(root=str(root), args=[str(o) for o in args], **request)) + "\n")
+        run.stdin.flush()
+        status, said = json.loads(run.stdout.readline())
+        return status, re.sub(r"\nevents \d+\n", "", said), int((re.findall(r"\nevents (\d+)\n", said) or [0])[0])
+    yield ask
+    run.stdin.close()
+    run.wait()
+
+
+@pytest.fixture(scope="module")
+def commands(corpus_folder, teacher_folder, base_folder, server, tmp_path_factory):
+    few = ["--teacher", teacher_folder, "--max-length", 16, "--n-per-class", 6]
+    found = {
+        "distill": ["distill", corpus_folder, *few, "--recipe", "ce", "--out", "out"],
+        "attribute": ["attribute", corpus_folder, "--teacher", teacher_folder, "--max-length", 16, "--out", "out"],
+        "sweep": ["sweep", corpus_folder, *few, "--alphas", "0,1", "-p", "epochs=1", "-p", "batch_size=8", "-p", "unseen_texts=4", "--out", "out"],
+        "finetune": ["distill", corpus_folder, "--teacher", base_folder, *few[2:], "--teacher-epochs", 1, "--recipe", "ce", "--out", "out"]}
+    made = tmp_path_factory.mktemp("made")
+    assert server(made, found["distill"])[0] == 0
+    return found | {"export": ["export", made / "out", "--out", "out"]}
+
+
+def contents(folder):
+    return {o.relative_to(folder).as_posix(): hashlib.sha256(o.read_bytes()).hexdigest() for o in folder.rglob("*") if o.is_file()}
+
+
+@pytest.fixture(scope="module")
+def whole(server, commands, tmp_path_factory):
+    """What a run makes that nobody disturbs, and how often it writes."""
+    made = {}
+    def of(name, **how):
+        if (key := (name, *how)) not in made:
+            root = tmp_path_factory.mktemp("whole")
+            status, said, events = server(root, commands[name], **how)
+            assert status == 0, said
+            made[key] = contents(root), events
+        return made[key]
+    return of
+
+
+def ends_as_if_undisturbed(server, commands, whole, root, name, **how):
+    """A disturbed run, and one after it; what the first one said."""
+    real = {k: how[k] for k in ("onnx",) if k in how}
+    status, said, _ = server(root, commands[name], **how)
+    assert "Traceback" not in said, said
+    left = contents(root)
+    if "SIGKILL" not in (how.get("how"), how.get("signal")):
+        assert not [o for o in left if o.endswith((".tmp", ".lock"))], (how, left)
+    if name != "attribute" and name != "sweep" and status: # a product is whole or not there
+        assert not [o for o in left if o.startswith("out")], (how, left)
+    if status:
+        again, more, _ = server(root, commands[name], **real)
+        assert again == 0 and "damaged" not in more, (how, said, more)
+    made, wanted = contents(root), whole(name, **real)[0]
+    assert {k for k in made.keys() ^ wanted.keys()} == set() and [k for k in made if made[k] != wanted[k]] == [], how
+    return status, said
+
+
+def somewhere(events, k, of):
+    """A time in the k-th of some parts of a run."""
+    return 1 + events * (2 * k + 1) // (2 * of)
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("name", ["distill", "attribute", "sweep", "export"])
+def test_killed_at_a_write(server, commands, whole, tmp_path, name, how):
+    for k in range(2):
+        status, said = ends_as_if_undisturbed(server, commands, whole, tmp_path / str(k), name, how=how, at=somewhere(whole(name)[1], k, 2))
+        assert status, said
+
+
+@pytest.mark.parametrize("name", ["distill", "attribute", "export"])
+def test_a_disk_that_is_full_at_a_write(server, commands, whole, tmp_path, name):
+    for k in range(2):
+        status, said = ends_as_if_undisturbed(server, commands, whole, tmp_path / str(k), name, how="full", at=somewhere(whole(name)[1], k, 2))
+        assert status != 2 or re.search(r"lightx: .*: cannot be written \(No space left on device\): make room", said), said
+    status, said = ends_as_if_undisturbed(server, commands, whole, tmp_path / "limit", name, how="limit", at=1000)
+    assert status == 2 and re.search(r"lightx: .*: cannot be written \(File too large\): make room", said), said
+
+
+if __name__ == "__main__": serve()
