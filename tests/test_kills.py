@@ -34,7 +34,7 @@ def disturb(root, how, at):
 
     def hook(event, args):
         wrote = event in STEPS or event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
-        if how == "full": wrote = event in ("os.rename", "os.mkdir")
+        if how == "full": wrote = event == "os.rename" or event == "os.mkdir" and not os.path.exists(args[0])
         if not wrote or not now(args[0]): return
         if how == "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), args[0])
         if how: os.kill(os.getpid(), signal.Signals[how])
