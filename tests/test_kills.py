@@ -86,23 +86,33 @@ def child(request):
     sys.argv = ["lightx", *request["args"]]
     from lightx.cli import main
     replace_what_is_slow_or_measured()
-    count, status = disturb(root, request.get("how"), request.get("at", 0)), 1
+    count, status = disturb(root, request.get("how"), request.get("at", 0)), 130
     try:
-        main()
-        status = 0
-    except SystemExit as e: status = e.code or 0
-    except BaseException:
-        import traceback
-        traceback.print_exc()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT}) # before, it is Python that starts, and not yet the command
+        try: status = command(main)
+        finally: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    except KeyboardInterrupt: pass
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(2, f"\nevents {count[0]}\n".encode())
     os._exit(status)
 
 
+def command(main):
+    """Its exit status."""
+    try: main()
+    except SystemExit as e: return e.code or 0
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        return 1
+    return 0
+
+
 def fork(request):
     """Status and output of a child, which may be sent a signal after some seconds."""
     end, start = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     if not (pid := os.fork()):
         os.dup2(start, 1)
         os.dup2(start, 2)
