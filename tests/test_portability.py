@@ -39,8 +39,8 @@ def test_text_is_read_and_written_in_utf_8(file):
 
 
 UNIX = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty", "syslog", "readline", "curses"}
-CALLS = {"sched_getaffinity", "fork", "getuid", "geteuid", "getpgid", "setsid", "killpg", "mkfifo", "uname", "getloadavg", "SIGKILL", "SIGHUP", "SIGUSR1",
-         "SIGALRM", "SIGQUIT", "add_signal_handler", "O_DIRECTORY", "chown", "statvfs"}
+CALLS = {"sched_getaffinity", "fork", "getuid", "geteuid", "getpgid", "setsid", "killpg", "mkfifo", "uname", "getloadavg", "SIGKILL", "SIGHUP",
+         "SIGUSR1", "SIGALRM", "SIGQUIT", "add_signal_handler", "O_DIRECTORY", "chown", "statvfs"}
 
 
 def guarded(tree, node):
@@ -97,7 +97,6 @@ def elsewhere(code, *options, cwd, **env):
 
 
 def test_the_runtime_answers_elsewhere(tmp_path):
-    (tmp_path / "texts.txt").write_text("cup goal today\nÖlpreis — 油\n", encoding="utf-8")
     out, err = elsewhere(f"""
 import lightx
 from lightx.cli import main
@@ -113,7 +112,8 @@ print(*(o for o in ("torch", "resource") if sys.modules.get(o)))
 
 
 def test_everything_is_imported_distilled_and_exported_elsewhere(tmp_path, corpus_folder, teacher_folder):
-    (tmp_path / "news.csv").write_text("text,label\n" + "".join(f"cup goal Öl 油 {o},Fußball\nbank stock oil {o},金\n" for o in range(20)), encoding="utf-8")
+    rows = "".join(f"cup goal Öl 油 {o},Fußball\nbank stock oil {o},金\n" for o in range(20))
+    (tmp_path / "news.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
     names = sorted(f"lightx.{o.parent.name}.{o.stem}" for o in (ROOT / "lightx").glob("*/[a-z]*.py"))
     code = f"""
 from importlib import import_module
@@ -138,7 +138,8 @@ with warnings.catch_warnings(record=True) as said:
     assert read_results("results.json")[0]["machine"]["cores"] >= 1
     assert sorted(lightx.load("model").names) == sorted(lightx.load("exported").names) == ["Fußball", "金"]
     assert lightx.load("model").predict(["cup goal"]).tolist() == clf.predict(["cup goal"]).tolist()
-print("bare", *(f"{{o.filename}}:{{o.lineno}}" for o in said if issubclass(o.category, EncodingWarning) and Path(o.filename).is_relative_to({str(ROOT / "lightx")!r})))
+ours = [o for o in said if issubclass(o.category, EncodingWarning) and Path(o.filename).is_relative_to({str(ROOT / "lightx")!r})]
+print("bare", *(f"{{o.filename}}:{{o.lineno}}" for o in ours))
 try: print(peak_resident_memory())
 except InputError as e: print(e)
 """

@@ -206,7 +206,7 @@ def test_a_teacher_that_was_saved_is_the_same_one(tmp_path):
 @pytest.mark.parametrize("change, same", [
     (lambda t: setattr(t.backend_tokenizer, "normalizer", normalizers.Lowercase()), False),
     (lambda t: setattr(t.backend_tokenizer, "pre_tokenizer", pre_tokenizers.WhitespaceSplit()), False),
-    (lambda t: setattr(t.backend_tokenizer, "post_processor", processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 1)])), False),
+    (lambda t: setattr(t.backend_tokenizer, "post_processor", processors.TemplateProcessing("[CLS] $A", special_tokens=[("[CLS]", 1)])), False),
     (lambda t: t.add_tokens(["word"]), False), (lambda t: setattr(t, "truncation_side", "left"), False),
     (lambda t: setattr(t, "cls_token", "[UNK]"), False),
     (lambda t: t(["a cup"], padding="max_length", truncation=True, max_length=8), True), (lambda t: setattr(t, "name_or_path", "elsewhere"), True)])

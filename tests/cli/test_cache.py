@@ -16,8 +16,8 @@ KEY = "0123456789abcdef"
 def fill(root):
     """A cache with something of each kind, what version 0.1 kept, and what is not of lightx."""
     def make(to): (to / "array.safetensors").write_bytes(b"values")
-    for kind, name in (("logits", KEY), ("logits", KEY[::-1]), ("vocabulary", KEY), ("packs", KEY), ("occlusion", KEY), ("teachers", f"minilm-{KEY}")):
-        kept(root / kind / name, make)
+    for o in (f"logits/{KEY}", f"logits/{KEY[::-1]}", f"vocabulary/{KEY}", f"packs/{KEY}", f"occlusion/{KEY}", f"teachers/minilm-{KEY}"):
+        kept(root / o, make)
     store = root / "attributions" / KEY
     store.mkdir(parents=True)
     (store / "manifest.json").write_text("{}", encoding="utf-8")
@@ -50,7 +50,8 @@ def test_it_lists_kind_number_and_size(root, capsys, monkeypatch):
     status, out, _ = told(capsys, monkeypatch, "cache")
     assert status == 0 and contents(root) == before
     found = rows(out)
-    assert {k: v[0] for k, v in found.items()} == dict(attributions="1", logits="3", occlusion="1", packs="2", teachers="1", vocabulary="2", damaged="2")
+    wanted = dict(attributions="1", logits="3", occlusion="1", packs="2", teachers="1", vocabulary="2", damaged="2")
+    assert {k: v[0] for k, v in found.items()} == wanted
     assert found["attributions"][1] == "7 B" and found["damaged"][1] == "8 B" and re.search(r"\d+ seconds", out)
     assert list(rows(told(capsys, monkeypatch, "cache", "packs")[1])) == ["packs"]
 
@@ -75,7 +76,8 @@ def test_what_was_set_aside_or_left_can_be_cleared_alone(root, capsys, monkeypat
 def test_all_is_cleared_but_what_is_not_known(root, capsys, monkeypatch):
     status, out, _ = told(capsys, monkeypatch, "cache", "--clear")
     assert status == 0 and "removed 12 products" in out
-    assert {o.name for o in root.rglob("*") if o.is_file()} == {"notes.txt", "model.safetensors", KEY, "minilm", f".{KEY}.{_machine()}.{os.getppid()}.tmp"}
+    written = f".{KEY}.{_machine()}.{os.getppid()}.tmp"
+    assert {o.name for o in root.rglob("*") if o.is_file()} == {"notes.txt", "model.safetensors", KEY, "minilm", written}
     assert "nothing is kept there" in told(capsys, monkeypatch, "cache")[1]
 
 
@@ -92,7 +94,8 @@ def test_a_whole_cache_is_verified(root, capsys, monkeypatch):
     assert status == 0 and "all of it is whole" in out
 
 
-HURT = {f"logits/{KEY}/array.safetensors": "array.safetensors is not what was written", f"teachers/minilm-{KEY}/SHA256SUMS": "is not what was written",
+HURT = {f"logits/{KEY}/array.safetensors": "array.safetensors is not what was written",
+        f"teachers/minilm-{KEY}/SHA256SUMS": "is not what was written",
         f"attributions/{KEY}/{content_name(b'shard')}.safetensors": r"\.safetensors is not what was written",
         f"attributions/{KEY}/manifest.json": "its manifest.json is missing or damaged"}
 
