@@ -36,9 +36,9 @@ def damage(
     folder: Path # that was sealed
 ) -> str | None: # None: it is as it was
     "What has changed in a product."
-    try: kept = set((folder/SUMS).read_text(encoding="utf-8", errors="replace").splitlines())
-    except OSError: return f"no {SUMS}"
-    if not (wrong := kept ^ set(_sums(folder).splitlines())): return None
+    try: wrong = set((folder/SUMS).read_text(encoding="utf-8", errors="replace").splitlines()) ^ set(_sums(folder).splitlines())
+    except (FileNotFoundError, NotADirectoryError): return f"no {SUMS}" # or another run sets it aside just now
+    if not wrong: return None
     return f"{min(o.partition('  ')[2] or SUMS for o in wrong)} is not what was written"
 
 # %% ../../nbs/00_runtime/cache.ipynb #548a5ee3
