@@ -7,7 +7,7 @@ __all__ = ['Explainer', 'measured_sharding', 'in_process', 'store_folder', 'fill
            'explain_corpus', 'corpus_logits', 'teacher_answers', 'attribute', 'teacher_for', 'StoreReport', 'verify']
 
 # %% ../../nbs/03_attribution/corpus.ipynb #ecd3f07b
-import hashlib, json, random
+import hashlib, random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import lightx
 from .adaptive import check_settings, chosen_precision, integrated_gradients
 from .memory import best_max_tokens
-from .store import cached_array, FIELDS, pack_shard, run_settings, Store, text_key, unpack_shard, weights_key
+from .store import (cached_array, check_store, FIELDS, pack_shard, read_manifest, run_settings, Store, text_key, unpack_shard,
+                                      weights_key)
 from ..data import load_corpus, load_texts, pad, tokenize
-from ..runtime import Answer, atomic_path, by_word, cache_dir, content_key, InputError, log, Reader
+from ..runtime import Answer, by_word, cache_dir, content_key, log, Reader
 from ..teacher import is_finetuned, load_finetuned, load_teacher, predict_logits, Teacher
 
 # %% ../../nbs/03_attribution/corpus.ipynb #2c0e9c13
@@ -46,14 +48,12 @@ def measured_sharding(
 ) -> dict:                # max_tokens, shard_texts
     "How a corpus is best sharded and batched on this machine: measured once for a teacher, a length and a budget."
     longest, device = sorted(ids, key=len)[-8:], teacher.model.device
-    key = content_key(weights_key(teacher.model), torch.cuda.get_device_name() if device.type == "cuda" else torch.get_num_threads(),
-                      memory, precision, len(longest[-1]))
-    file = cache_dir()/"packs"/f"{key}.json"
-    if not file.exists():
+    def measure():
         batch = (o.to(device) for o in pad(longest, teacher.pad_id))
-        found = dict(max_tokens=best_max_tokens(teacher.model, *batch, memory, precision), shard_texts=256 if device.type == "cuda" else 32)
-        with atomic_path(file) as tmp: tmp.write_text(json.dumps(found))
-    return json.loads(file.read_text())
+        return np.array([best_max_tokens(teacher.model, *batch, memory, precision), 256 if device.type == "cuda" else 32])
+    key = content_key(weights_key(teacher.model), torch.cuda.get_device_name() if device.type == "cuda" else torch.get_num_threads(),
+                      memory, precision, len(longest[-1]), lightx.__version__)
+    return dict(zip(("max_tokens", "shard_texts"), cached_array("packs", key, measure).tolist()))
 
 # %% ../../nbs/03_attribution/corpus.ipynb #6748d5e5
 def in_process(
@@ -92,6 +92,7 @@ def fill_store(
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
     settings = run_settings(teacher, **choices)
     folder = Path(folder or store_folder(settings))
+    check_store(folder)
     if not (folder/"manifest.json").exists(): sharding = sharding or measured_sharding(teacher, ids, memory, precision)
     store = Store(folder, settings, sharding)
     plan = store.plan(ids)
@@ -183,6 +184,7 @@ def attribute(
     **choices                      # others of `fill_store`: target, baseline, tol, max_steps, precision, memory
 ) -> list[Answer]:
     "A teacher's answers for texts, with the attribution of every word to every class."
+    if out: check_store(out)
     texts = load_texts(data, split, text, label)
     finetuned = teacher_for(teacher, data, text, label, max_length, progress)
     ids = tokenize(finetuned.tokenizer, texts, max_length)
@@ -236,10 +238,9 @@ def verify(
     seed: int = 0         # which
 ) -> StoreReport:
     "Read a whole store, and explain a sample of its texts again."
-    manifest = Path(folder)/"manifest.json"
-    if not manifest.exists(): raise InputError(f"{folder}: no manifest.json, so this is no store: give the folder that was made by attribute")
-    settings = json.loads(manifest.read_text())
-    choices = {k: settings[k] for k in ("target", "baseline", "tol", "max_steps", "precision")}
+    needed = "target", "baseline", "tol", "max_steps", "precision"
+    settings = read_manifest(folder, needed)
+    choices = {k: settings[k] for k in needed}
     store = Store(folder, run_settings(teacher, **choices))
     there = [o for o in ids if text_key(o) in store.where]
     seen = [(row["error"], row["above"]) for _, row in store.rows(there)]

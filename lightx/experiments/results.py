@@ -21,8 +21,8 @@ PACKAGES = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "captu
 def provenance(**more) -> dict:
     "Command, commit, versions and machine: what a reader needs to run it again."
     where = str(Path(lightx.__file__).parent)
-    try: commit = subprocess.run(["git", "-C", where, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    except FileNotFoundError: commit = "" # no git on this machine
+    try: commit = subprocess.run(["git", "-C", where, "rev-parse", "HEAD"], capture_output=True).stdout.decode().strip()
+    except OSError: commit = "" # no git on this machine
     return dict(command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), commit=commit or None, lightx=lightx.__version__,
                 python=platform.python_version(), versions={o: _version(o) for o in PACKAGES},
                 machine=dict(system=platform.platform(), processor=_processor(), cores=_cores())) | more
@@ -38,9 +38,9 @@ def _cores() -> int:
 
 def _processor() -> str:
     "The processor's name, as far as the system tells it."
-    info = Path("/proc/cpuinfo")
-    names = [o.split(":")[1].strip() for o in info.read_text().splitlines() if o.startswith("model name")] if info.exists() else []
-    return names[0] if names else platform.processor()
+    info = Path("/proc/cpuinfo") # of Linux
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    return next((o.split(":")[1].strip() for o in lines if o.startswith("model name")), platform.processor())
 
 def write_results(
     path: str | Path,   # a `.json` file

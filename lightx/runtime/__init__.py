@@ -4,17 +4,18 @@ from .inference import DTYPES, NumpyStudent, read_header, read_weights, secant, 
 from .reader import (as_array, bert_rules, FEW_TEXTS, FIRST_BYTES, from_encoding, index_ranges, KIND, LETTER, LOCK, MAX_WORDS, PieceCache, PLAIN,
                      Reader, SIGN, SPACE, start_offsets, TokenizedText, WORD, word_integers, word_spans, WordCache)
 from .errors import check_choice, checked_texts, EXTRAS, InputError, log, missing_extra
-from .files import atomic_path, cache_dir, check_new, claim, content_key
-from .cache import damage, kept, seal, set_aside, SUMS
+from .files import atomic_path, cache_dir, check_new, claim, content_key, leftovers, remove
+from .cache import content_name, damage, kept, seal, set_aside, SUMS
 from .batches import length_batches, pad_arrays
 from .answer import Answer, BATCH, by_word, by_words, colour, TextClassifier, tint, Word
 from .loader import (check_finite, check_parts, check_shapes, check_sums, checksum, CLOSED_FORM, fetched, FILES, find_folder, has_closed_form,
                      local_folder, match_names, missing_files, named, NumpyClassifier, read_about, read_json, read_tokenizer, write_about)
 
-__all__ = ["DTYPES", "NumpyStudent", "read_header", "read_weights", "secant", "softmax", "TOKENS_AT_ONCE", "as_array", "bert_rules", "FEW_TEXTS", "FIRST_BYTES",
-           "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "MAX_WORDS", "PieceCache", "PLAIN", "Reader", "SIGN", "SPACE", "start_offsets",
-           "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache", "check_choice", "checked_texts", "EXTRAS", "InputError", "log",
-           "missing_extra", "atomic_path", "cache_dir", "check_new", "claim", "content_key", "damage", "kept", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays", "Answer", "BATCH", "by_word",
-           "by_words", "colour", "TextClassifier", "tint", "Word", "check_finite", "check_parts", "check_shapes", "check_sums",
-           "checksum", "CLOSED_FORM", "fetched", "FILES", "find_folder", "has_closed_form", "local_folder", "match_names", "missing_files", "named",
+__all__ = ["DTYPES", "NumpyStudent", "read_header", "read_weights", "secant", "softmax", "TOKENS_AT_ONCE", "as_array", "bert_rules", "FEW_TEXTS",
+           "FIRST_BYTES", "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "MAX_WORDS", "PieceCache", "PLAIN", "Reader", "SIGN",
+           "SPACE", "start_offsets", "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache", "check_choice", "checked_texts",
+           "EXTRAS", "InputError", "log", "missing_extra", "atomic_path", "cache_dir", "check_new", "claim", "content_key", "leftovers",
+           "remove", "content_name", "damage", "kept", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays", "Answer", "BATCH", "by_word",
+           "by_words", "colour", "TextClassifier", "tint", "Word", "check_finite", "check_parts", "check_shapes", "check_sums", "checksum",
+           "CLOSED_FORM", "fetched", "FILES", "find_folder", "has_closed_form", "local_folder", "match_names", "missing_files", "named",
            "NumpyClassifier", "read_about", "read_json", "read_tokenizer", "write_about"]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..runtime import content_key
-from ..attribution import cached_array, weights_key
+from ..attribution import cached_array, run_settings
 
 # %% ../../nbs/04_student/initial_embeddings.ipynb #388f8f1d
 @torch.no_grad()
@@ -35,7 +35,8 @@ def vocabulary_vectors(
 ) -> torch.Tensor:          # [V, width of the teacher]
     "`token_vectors` of the whole vocabulary, kept."
     pieces = range(teacher.model.config.vocab_size)
-    found = cached_array("vocabulary", content_key(weights_key(teacher.model)), lambda: token_vectors(teacher, pieces, progress=progress).numpy())
+    def compute(): return token_vectors(teacher, pieces, progress=progress).numpy()
+    found = cached_array("vocabulary", content_key(run_settings(teacher)), compute)
     return torch.from_numpy(found)
 
 # %% ../../nbs/04_student/initial_embeddings.ipynb #f71e5904

@@ -1,7 +1,7 @@
 """Any Hugging Face sequence classifier: fine-tuned, made cheaper to ask, compressed"""
 
-from .folder import (align_classes, check_finite_model, check_loaded, check_sizes, find_model, has_head, load_tokenizer, model_key, not_to_be_had,
-                     read_config, reorder_head, weight_files)
+from .folder import (align_classes, check_finite_model, check_loaded, check_sizes, find_model, has_head, load_tokenizer, model_key,
+                     not_to_be_had, read_config, reorder_head, weight_files)
 from .forward import check_forward, max_positions, own_logits, plain_forward, read_positions, stand_alone
 from .finetuning import (best_device, check_teacher, finetune, is_finetuned, load_finetuned, load_teacher, predict_logits, quiet, Teacher,
                          train_teacher)
