@@ -7,7 +7,7 @@ __all__ = ['log', 'RANGES', 'EXTRAS', 'ROOM', 'InputError', 'check_choice', 'bri
            'checked_texts', 'whole_text', 'missing_extra', 'check_extra', 'check_room']
 
 # %% ../../nbs/00_runtime/errors.ipynb #d83a1ee1
-import importlib.util, logging, tempfile
+import importlib.util, logging, sys, tempfile
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -55,20 +55,22 @@ def check_number(
     "An `InputError` if a value is no number of a range."
     least, most, whole, above = allowed
     number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-    if number and least <= value <= most and not (above and value == least): return
-    wanted = (f"be a whole number between {least:,} and {most:,}" if whole else f"be above {least:,} and at most {most:,}" if above
-              else f"lie between {least:,} and {most:,}")
+    if number and least <= value <= min(most, sys.float_info.max) and not (above and value == least): return
+    over, upto = f"above {least:,}" if above else f"{least:,} or more", f" and at most {most:,}" if most < float("inf") else ""
+    wanted = (f"be a whole number between {least:,} and {most:,}" if whole else f"be finite, {over}" if not upto
+              else f"be {over}{upto}" if above else f"lie between {least:,} and {most:,}")
     raise InputError(f"{name} is {brief(value)}: it must {wanted}")
 
 # %% ../../nbs/00_runtime/errors.ipynb #e75e06b2
-_COUNT, _MAYBE, _SEED, _WEIGHT = Range(1, whole=True), Range(0, whole=True), Range(0, 2**32 - 1, whole=True), Range(0)
+_COUNT, _MAYBE, _SEED, _WEIGHT = Range(1, whole=True), Range(0, whole=True), Range(0, 2**32 - 1, whole=True), Range(0, float("inf"))
 
 RANGES = dict(
     max_length=Range(3, whole=True), n_per_class=_MAYBE, unseen_texts=_COUNT, texts=_MAYBE, prune=_MAYBE, data_seed=_SEED, seed=_SEED,
     random_state=_SEED, seeds=Range(1, 10_000, whole=True), jobs=Range(1, 10_000, whole=True), cores=_COUNT, steps=_COUNT, max_steps=_COUNT,
     teacher_epochs=Range(0, 10_000, above=True), teacher_lr=Range(0, 1, above=True), tol=Range(1e-6, 1), memory=Range(0, above=True),
     alpha=Range(0, 1), xai_weight=_WEIGHT, baseline_weight=_WEIGHT, loss_width=_MAYBE, pool_width=_MAYBE, embed_std=_WEIGHT,
-    dropout=Range(0, 0.99), epochs=Range(1, 1_000_000, whole=True), lr=Range(0, 100, above=True), batch_size=_COUNT, weight_decay=Range(0, 1))
+    dropout=Range(0, 0.99), epochs=Range(1, 1_000_000, whole=True), batch_size=_COUNT, weight_decay=Range(0, 1),
+    lr=Range(0, float("inf"), above=True))
 
 def check_numbers(
     **options # those that have a range are checked
