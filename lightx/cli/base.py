@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'console', 'CORPUS', 'Engine', 'Source', 'Data', 'Teacher', 'MaxLength', 'TextColumn', 'LabelColumn',
-           'LabelNames', 'Jobs', 'Workers', 'Param', 'ISSUES', 'Stopped', 'show_version', 'common', 'option',
+           'LabelNames', 'Jobs', 'Workers', 'Param', 'ISSUES', 'errors', 'Stopped', 'show_version', 'common', 'option',
            'one_source', 'show_table', 'plain', 'in_words', 'main']
 
 # %% ../../nbs/09_cli/base.ipynb #b4058a92
@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 
 import typer, typer.core
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
@@ -122,12 +121,16 @@ def in_words(
 
 # %% ../../nbs/09_cli/base.ipynb #95a1198f
 ISSUES = "https://github.com/lightx/lightx/issues"
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class _Notices(logging.Handler):
+    def emit(self, record):
+        "One line each."
+        errors.print(plain(self.format(record)))
 
 def main():
     "The `lightx` command."
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    notices = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
-    logging.basicConfig(level="WARNING", format="%(message)s", handlers=[notices])
+    logging.basicConfig(level="WARNING", format="%(message)s", handlers=[_Notices()])
     with suppress(AttributeError): sys.stdout.reconfigure(errors="backslashreplace") # for a terminal that lacks a letter
     status = 0
     try: app()

@@ -128,8 +128,8 @@ def export(
     check_numbers(prune=prune)
     if prune and not data: raise InputError("to prune the vocabulary the training texts are needed: give --data")
     for o in ("train", "export"): check_extra(o)
+    check_room(out.absolute().parent, product=out)
     with claim(out):
-        check_room(out.absolute().parent)
         check_export(model, corpus := load_corpus(data, text, label, label_names) if data else None, web)
         found = export_whole(model, out, corpus, prune, web)
     table = Table("graph", "bytes", "accuracy, %", title=plain(f"Exported to {out}"))

@@ -204,7 +204,7 @@ def attribute(
     check_settings(target, baseline, precision)
     check_numbers(texts=texts, max_length=max_length, tol=tol, max_steps=max_steps, memory=memory, cores=cores)
     for o in ("train", "ray")[:1 + (engine == "ray")]: check_extra(o)
-    if not verify: check_room(out.absolute().parent if out else cache_dir())
+    if not verify: check_room(out.absolute().parent if out else cache_dir(), product=out or "")
     wanted = load_texts(data, split, text, label)[:texts or None]
     finetuned = teacher_for(teacher, data, text, label, max_length)
     ids = tokenize(finetuned.tokenizer, wanted, max_length)

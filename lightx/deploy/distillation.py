@@ -86,8 +86,8 @@ def distill(
                   **settings)
     check_settings(settings.get("target", "centred"), settings.get("baseline", "zero"), "auto")
     check_extra("train")
+    if out: check_room(Path(out).absolute().parent, product=out)
     with claim(out) if out else nullcontext():
-        if out: check_room(Path(out).absolute().parent)
         return _distill(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, settings)
 
 def _distill(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, settings):

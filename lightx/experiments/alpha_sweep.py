@@ -153,8 +153,8 @@ def sweep(
     check_workers(seeds, jobs, engine)
     if beside: check_methods(beside, "beside")
     if "lightx" in beside: raise InputError("beside: lightx is the curve itself: take it out")
+    check_room(Path(out).absolute().parent, product=out)
     with claim(out, new=False):
-        check_room(Path(out).absolute().parent)
         return _sweep(out, alphas, seeds, jobs, chosen, engine, beside, with_costs)
 
 def _sweep(out, alphas, seeds, jobs, chosen, engine, beside, with_costs):

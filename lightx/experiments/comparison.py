@@ -153,8 +153,8 @@ def compare(
     check_workers(seeds, jobs, engine)
     for o in n_per_class: check_numbers(n_per_class=o)
     for o in methods: check_unlabelled(o, chosen["unlabelled"])
+    check_room(Path(out).absolute().parent, product=out)
     with claim(out, new=False):
-        check_room(Path(out).absolute().parent)
         return _compare(out, methods, n_per_class, seeds, jobs, chosen, engine)
 
 def _compare(out, methods, n_per_class, seeds, jobs, chosen, engine):

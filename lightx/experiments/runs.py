@@ -137,7 +137,7 @@ def result_file(
     try: file = Path(result.format(**fields))
     except (LookupError, ValueError, AttributeError):
         raise InputError(f"result {result!r}: only these stand in braces: {', '.join(fields)}") from None
-    check_room(file.parent)
+    check_room(file.absolute().parent, product=file)
     return file
 
 def as_result(

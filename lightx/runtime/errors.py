@@ -127,11 +127,12 @@ ROOM = 2**24 # bytes: more than a classifier has
 
 def check_room(
     folder: str | Path, # is made if it is not there
-    remedy: str = "choose another folder, or make room" # for the error
+    remedy: str = "choose another folder, or make room", # for the error
+    product: str | Path = "" # what it is for, if that has a name of its own
 ):
     "An `InputError` if a folder does not take `ROOM` bytes."
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as f: f.write(bytes(ROOM))
     except (OSError, ValueError) as e: # ValueError: a name with a zero byte
-        raise InputError(f"{folder}: cannot be written ({getattr(e, 'strerror', None) or e}): {remedy}") from None
+        raise InputError(f"{product or folder}: cannot be written ({getattr(e, 'strerror', None) or e}): {remedy}") from None
