@@ -135,4 +135,6 @@ def check_room(
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as f: f.write(bytes(ROOM))
     except (OSError, ValueError) as e: # ValueError: a name with a zero byte
-        raise InputError(f"{product or folder}: cannot be written ({getattr(e, 'strerror', None) or e}): {remedy}") from None
+        in_the_way = isinstance(e, (FileExistsError, NotADirectoryError))
+        why = "a file stands in its way" if in_the_way else getattr(e, "strerror", None) or e
+        raise InputError(f"{product or folder}: cannot be written ({why}): {remedy}") from None
