@@ -54,13 +54,14 @@ def shorten(
     max_length: int   # tokens that are read
 ) -> str:             # its beginning, which is read to the same tokens
     "The part of a long text that matters."
-    size, short = LONG * max_length // 4, None
+    size = max(LONG * max_length // 4, 512) # characters: BERT's unknown word has more than 100
     while 4 * size < len(text):
-        short, longer = short or encode(text[:size]), encode(text[:2 * size])
-        if len(short.ids) == max_length and all(getattr(short, o) == getattr(longer, o) for o in ("ids", "offsets", "word_ids")):
-            seen, beyond = ([o for part in parts for o in part.word_ids if o is not None] for parts in ([short], short.overflowing))
-            if beyond and (max(beyond) > max(seen, default=0) + 2 or len(beyond) >= 2 * max_length): return text[:size]
-        size, short = 2 * size, longer
+        short = encode(text[:size])
+        seen, beyond = ([o for part in parts for o in part.word_ids if o is not None] for parts in ([short], short.overflowing))
+        words = max(beyond, default=0) > max(seen, default=0) + 2
+        others = (encode(text[:2 * size + i]) for i in range(1 if words else 17)) # where a word is as long, its end may decide on its start
+        if (words or len(beyond) >= 2 * max_length) and all((short.ids, short.offsets) == (o.ids, o.offsets) for o in others): return text[:size]
+        size *= 2
     return text
 
 # %% ../../nbs/00_runtime/reader.ipynb #1de014ff
@@ -201,7 +202,7 @@ class Reader:
         self.tokenizer.enable_truncation(max_length)
         self.rules, model = bert_rules(self.tokenizer), self.tokenizer.model
         self.pieces, self.memory = PieceCache(model), WordCache(model, slots)
-        marks = [re.escape(o.content.lower()) for o in self.tokenizer.get_added_tokens_decoder().values()]
+        marks = map(re.escape, (o.content.lower() for o in self.tokenizer.get_added_tokens_decoder().values()))
         self.marks = re.compile("|".join(marks) or "(?!)") # the latter is nowhere
 
     def ids(self,
@@ -216,8 +217,7 @@ class Reader:
         "Token ids, and where the words are."
         return self._read(texts, self._alone, self._truncated_readings, from_encoding)
 
-    def _short(self, text):
-        "The part of a long text that matters; each word of a plain one has a token at least."
+    def _short(self, text): # each word of a plain text has a token at least
         if self._plain(text) is None: return shorten(text, self.tokenizer.encode, self.max_length)
         return text[:last.end()] if (last := next(islice(WORD.finditer(text), self.max_length, None), None)) else text
 
@@ -227,7 +227,7 @@ class Reader:
         whole = self._plain(" ".join(texts)) if len(texts) >= FEW_TEXTS else None
         if whole is not None: return many(*self._look_up(whole, texts))
         found, plain = [None] * len(texts), {i: p for i, o in enumerate(texts) if (p := self._plain(o)) is not None}
-        some = list(plain.values())
+        some = [*plain.values()]
         for i, o in zip(plain, map(one, some) if len(some) < FEW_TEXTS else many(*self._look_up(" ".join(some), some))): found[i] = o
         if rest := [i for i, o in enumerate(found) if o is None]:
             encodings = self.tokenizer.encode_batch([texts[i] for i in rest])
