@@ -72,8 +72,8 @@ def trained(kind):
     made.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 1)])
     return made
 
-LONG_CHUNKS = st.sampled_from(["oil ", "price", " ", "\n", "  ", "a", "aaaa", "油价", "é", "e\u0301", "\u0301", "🎉", "'s", "won't ", ".", "2024", "[SEP]", "</s>",
-                               "\x00", "\u00a0", "x" * 40, "a" * 130])
+LONG_CHUNKS = st.sampled_from(["oil ", "price", " ", "\n", "  ", "a", "aaaa", "油价", "é", "e\u0301", "\u0301", "🎉", "'s", "won't ", ".", "2024",
+                               "[SEP]", "</s>", "\x00", "\u00a0", "x" * 40, "a" * 130])
 KINDS = {"wordpiece": lambda: bert(), "cased": lambda: bert(False), "bpe": lambda: trained("bpe"), "bytes": lambda: trained("bytes"),
          "unigram": lambda: trained("unigram")}
 MANY = {(kind, n): Reader(make(), n) for kind, make in KINDS.items() for n in (3, 8, 32)}
