@@ -24,7 +24,9 @@ class Stopped(Exception):
     "Somebody pressed Ctrl-C."
 
 class _Commands(typer.core.TyperGroup):
-    def invoke(self, ctx):
+    def invoke(self,
+        ctx # of typer
+    ):
         "A command; typer would say no more than `Aborted` of a Ctrl-C."
         try: return super().invoke(ctx)
         except KeyboardInterrupt: raise Stopped from None
@@ -124,7 +126,9 @@ ISSUES = "https://github.com/lightx/lightx/issues"
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 class _Notices(logging.Handler):
-    def emit(self, record):
+    def emit(self,
+        record # of a notice
+    ):
         "One line each."
         errors.print(plain(self.format(record)))
 
