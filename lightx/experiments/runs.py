@@ -165,7 +165,7 @@ def run_notebook(
     import papermill
     from papermill.exceptions import PapermillExecutionError
     out = result_files(parameters)[0].with_suffix(".ipynb")
-    try: papermill.execute_notebook(experiment_notebook(notebook), out, parameters, **QUIET)
+    try: papermill.execute_notebook(experiment_notebook(notebook), as_result(out), parameters, **QUIET) # it fills in braces too
     except PapermillExecutionError as e: return f"{out}: {e.ename}: {e.evalue}"
     return ""
 
@@ -218,7 +218,7 @@ def collect(
     meta["commands"] = list(dict.fromkeys([*earlier, meta.pop("command")]))
     meta |= dict(data={k: v for o in found for k, v in o["meta"].get("data", {}).items()}, settings=_settings(found))
     write_results(path, meta, [r for o in found for r in o["rows"]])
-    papermill.execute_notebook(experiment_notebook(notebook), Path(out)/"report.ipynb",
+    papermill.execute_notebook(experiment_notebook(notebook), as_result(Path(out)/"report.ipynb"),
                                dict(results=str(path), figure=str(Path(out)/"figure.png")), **QUIET)
     return path
 
