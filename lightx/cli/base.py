@@ -4,23 +4,34 @@
 
 # %% auto #0
 __all__ = ['app', 'console', 'CORPUS', 'Engine', 'Source', 'Data', 'Teacher', 'MaxLength', 'TextColumn', 'LabelColumn',
-           'LabelNames', 'Jobs', 'Workers', 'Param', 'show_version', 'common', 'option', 'one_source', 'show_table',
-           'main']
+           'LabelNames', 'Jobs', 'Workers', 'Param', 'ISSUES', 'errors', 'Stopped', 'show_version', 'common', 'option',
+           'one_source', 'show_table', 'plain', 'in_words', 'main']
 
 # %% ../../nbs/09_cli/base.ipynb #b4058a92
-import logging, sys
+import errno, logging, os, sys
+from contextlib import suppress
 from typing import Annotated, Literal
 
-import typer
+import typer, typer.core
 from rich.console import Console
-from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from .. import __version__
 
 # %% ../../nbs/09_cli/base.ipynb #3cb1a2e7
-app = typer.Typer(name="lightx", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+class Stopped(Exception):
+    "Somebody pressed Ctrl-C."
+
+class _Commands(typer.core.TyperGroup):
+    def invoke(self,
+        ctx # of typer
+    ):
+        "A command; typer would say no more than `Aborted` of a Ctrl-C."
+        try: return super().invoke(ctx)
+        except KeyboardInterrupt: raise Stopped from None
+
+app = typer.Typer(name="lightx", cls=_Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
                   help="Distil a fine-tuned transformer into a classifier of a few megabytes that explains itself.")
 console = Console()
 
@@ -55,7 +66,7 @@ MaxLength = Annotated[int | None, option("Tokens a text at most.")]
 TextColumn = Annotated[str | None, option("Column of texts.")]
 LabelColumn = Annotated[str | None, option("Column of labels.")]
 LabelNames = Annotated[str | None, option("Names of the classes, separated by commas, if labels are numbers.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Runs at once.")]
+Jobs = Annotated[int, option("Runs at once.")]
 Workers = Annotated[Engine, option("Where runs are executed: here, or on a Ray cluster that shares folder and cache with this machine.")]
 Param = Annotated[list[str] | None, option("Any other parameter of the run's notebook, as name=value; may be repeated.", "--param", "-p")]
 
@@ -76,22 +87,68 @@ def show_table(
     rows: dict  # name -> value
 ):
     "Print names and values."
-    table = Table(show_header=False, title=escape(title))
+    table = Table(show_header=False, title=plain(title)) # `rich` would take what stands in brackets for markup
     for k, v in rows.items():
         shown = f"{v:.4g}" if isinstance(v, float) else ", ".join(v) if isinstance(v, list) else str(v)
-        table.add_row(k.replace("_", " "), escape(shown))
+        table.add_row(k.replace("_", " "), plain(shown))
     console.print(table)
 
+_CONTROL = {i: "\ufffd" for i in (*range(9), *range(11, 32), *range(127, 160))}
+
+def plain(
+    text: str # of a user
+) -> Text:    # for `rich`
+    "A text as it is: no markup, and no control characters, which could steer the terminal; as many characters as before."
+    return Text(text.translate(_CONTROL))
+
+# %% ../../nbs/09_cli/base.ipynb #9af14efa
+_REMEDIES = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.ENOENT: "check the path", errno.ENOTDIR: "check the path",
+             errno.EISDIR: "give a file", errno.ENAMETOOLONG: "give a shorter name", errno.EMFILE: "close other programs, or raise ulimit -n",
+             errno.EACCES: "choose another place, or ask for the right to use it", errno.EROFS: "choose another place"}
+
+def in_words(
+    error: Exception # anything
+) -> str | None:     # None: nobody foresaw it
+    "The line that says what is wrong and what to do."
+    from lightx.runtime import brief, InputError, missing_extra
+    first = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, InputError): return " ".join(str(error).split())
+    if isinstance(error, Stopped): return "stopped: what is finished is kept; give the same command again to go on"
+    if isinstance(error, ModuleNotFoundError): return missing_extra(error) and str(missing_extra(error))
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in first:
+        return "the memory is full: take shorter texts (max_length), fewer at a time, or close other programs"
+    if isinstance(error, UnicodeError): return f"a text or file is not UTF-8 ({brief(first)}): convert it"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'input or output'}: {error.strerror or brief(first)}: {_REMEDIES.get(error.errno, 'check it, and try again')}"
+
 # %% ../../nbs/09_cli/base.ipynb #95a1198f
+ISSUES = "https://github.com/lightx/lightx/issues"
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class _Notices(logging.Handler):
+    def emit(self,
+        record # of a notice
+    ):
+        "One line each."
+        errors.print(plain(self.format(record)))
+
 def main():
     "The `lightx` command."
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
-    plain = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
-    logging.basicConfig(level="WARNING", format="%(message)s", handlers=[plain])
+    logging.basicConfig(level="WARNING", format="%(message)s", handlers=[_Notices()])
+    with suppress(AttributeError): sys.stdout.reconfigure(errors="backslashreplace") # for a terminal that lacks a letter
+    status = 0
     try: app()
-    except (ValueError, ModuleNotFoundError) as e:
-        from lightx.runtime import InputError, missing_extra
-        named = missing_extra(e) if isinstance(e, ModuleNotFoundError) else e if isinstance(e, InputError) else None
-        if named is None: raise
-        errors.print(f"[bold red]lightx:[/] {escape(str(named))}")
-        sys.exit(2)
+    except Exception as e:
+        if os.environ.get("LIGHTX_TRACEBACK"): raise
+        line, status = in_words(e), 130 if isinstance(e, Stopped) else 2
+        if line is None: line, status = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}: this is a fault of lightx: report it at {ISSUES}; " \
+                                        "LIGHTX_TRACEBACK=1 shows the traceback", 1
+        errors.print(Text.assemble(("lightx: ", "bold red"), plain(line)))
+    finally: _let_go()
+    if status: sys.exit(status)
+
+def _let_go():
+    "Forget what standard output did not take, which Python would try to write once more at its end."
+    try: sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

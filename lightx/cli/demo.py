@@ -10,10 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from .base import app, console, Jobs, option
-from .classifiers import coloured
+from .classifiers import coloured, export_whole
 from .research import show_products, show_summary
 
 # %% ../../nbs/09_cli/demo.ipynb #5939f732
@@ -39,9 +37,9 @@ def make_page(
 ) -> Path:
     "Export the classifier, with the word pieces that the training articles have, and its page."
     from lightx.data import load_corpus
-    from lightx.deploy import export, export_web
+    from lightx.deploy import export_web
     page = out/"exported"/"index.html"
-    if not page.parent.exists(): export(out/"model", page.parent, load_corpus("bbc_news"), prune=1)
+    if not page.parent.exists(): export_whole(out/"model", page.parent, load_corpus("bbc_news"), 1, web=True)
     if not page.exists(): export_web(page.parent, page)
     return page
 
@@ -49,15 +47,18 @@ def make_page(
 @app.command()
 def demo(
     out: Annotated[Path, option("Folder of everything that is made; a second run finds it again.")] = Path("runs/demo"),
-    seeds: Annotated[int, typer.Option(min=1, help="Students for each alpha and recipe.")] = 3,
+    seeds: Annotated[int, option("Students for each alpha and recipe.")] = 3,
     jobs: Jobs = 2,
 ):
     "Fine-tune, explain, sweep alpha, compare, explain one text and build a page, on embedded data."
     import inspect
     from lightx import load
     from lightx.deploy import distill
-    from lightx.experiments import default_parameters, experiment_notebook, parse_alphas, prepare, read_results, sweep
+    from lightx.experiments import check_workers, default_parameters, experiment_notebook, parse_alphas, prepare, read_results, sweep
+    from lightx.runtime import check_extra
     from lightx.teacher import quiet
+    for o in ("train", "export"): check_extra(o)
+    check_workers(seeds, jobs, "local")
     quiet()
     results = sweep(out, parse_alphas("0:1:0.1"), seeds, jobs, SETTINGS, beside=("best", "best_unlabelled"))
     chosen = default_parameters(experiment_notebook("alpha")) | SETTINGS

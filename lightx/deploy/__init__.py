@@ -7,10 +7,11 @@ from importlib import import_module
 _NAMES = {"classifier": "build_student CARD card_text check_weights Classifier fact_table in_numpy RENAMED",
           "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",
           "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 read_exported write_onnx",
-          "page": "export_web MODELS NORMALIZERS PATTERNS PRE_TOKENIZERS unreadable",
-          "distillation": "check_recipe distill measured_facts",
+          "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
+          "distillation": "check_recipe distill measured_facts warn_beaten",
           "estimator": "checked_labels LightXClassifier",
-          "server": "BodyLimit Batcher Limits make_app replies"}
+          "guards": "BodyLimit Connection host_names is_token Limits LIMITS open_files",
+          "server": "Batcher make_app Metrics replies serve"}
 _MODULE = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = [*_MODULE]
 

@@ -15,7 +15,7 @@ from .classifier import Classifier
 from .distillation import check_recipe
 from ..data import read_memory
 from ..experiments import teach
-from ..runtime import Answer, InputError
+from ..runtime import Answer, brief, check_extra, check_numbers, InputError
 from ..teacher import quiet
 from ..training import Task, train
 
@@ -46,13 +46,21 @@ def checked_labels(
     labels # N labels
 ) -> tuple[np.ndarray, list[str], np.ndarray]: # classes [C], their names, class numbers [N]
     "The classes of labels, in sorted order."
-    classes, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    labels = np.asarray(labels)
+    if odd := [i for i, o in enumerate(labels.tolist()) if o is None or o != o]:
+        raise InputError(f"label {odd[0]} is {labels[odd[0]]} ({len(odd)} such labels): give each text its class")
+    try: classes, numbers = np.unique(labels, return_inverse=True)
+    except TypeError: raise InputError("the labels are of several types, which do not sort: give names, or whole numbers") from None
     names = [str(o) for o in classes]
     if len(classes) < 2: raise InputError(f"all labels are {names[0] if names else 'missing'}: a classifier needs two classes at least")
     if len(set(names)) < len(names): raise InputError(f"two classes have the same name: {', '.join(names)}")
     return classes, names, numbers
 
-def _plain(text): return str(text) if isinstance(text, np.str_) else text
+def _rows(X):
+    "Texts as a list of strings, as far as they are texts."
+    if getattr(X, "ndim", 1) != 1: raise InputError(f"the texts have shape {X.shape}: give one text a row, without further columns")
+    if isinstance(X, (str, bytes)): raise InputError(f"texts are {brief(X)}: give a list of texts")
+    return [str(o) if isinstance(o, np.str_) else o for o in X]
 
 @patch
 def fit(self:LightXClassifier,
@@ -61,12 +69,15 @@ def fit(self:LightXClassifier,
 ) -> LightXClassifier:
     "Fine-tune a teacher, let it explain the texts, and train a student."
     check_recipe(self.recipe, None)
+    seed = 0 if self.random_state is None else self.random_state
+    check_numbers(random_state=seed, steps=self.steps, max_length=self.max_length, teacher_epochs=self.teacher_epochs, teacher_lr=self.teacher_lr,
+                  tol=self.tol)
+    check_extra("train")
     quiet()
     self.classes_, names, numbers = checked_labels(y)
-    if getattr(X, "ndim", 1) != 1: raise InputError(f"the texts have shape {X.shape}: give one text a row, without further columns")
-    corpus = read_memory((list(map(_plain, X)), [names[i] for i in numbers]), names=names, hold_out=False)
+    corpus = read_memory((_rows(X), [names[i] for i in numbers]), names=names, hold_out=False)
     taught = teach(corpus["train"], self.teacher, self.max_length, self.teacher_epochs, self.teacher_lr, self.progress, tol=self.tol)
-    student, _ = train(self.recipe, Task(taught.teacher, taught.train, self.random_state or 0, self.steps, progress=self.progress), self.progress)
+    student, _ = train(self.recipe, Task(taught.teacher, taught.train, seed, self.steps, progress=self.progress), self.progress)
     self.classifier_ = Classifier(student, taught.teacher.tokenizer.backend_tokenizer, names, self.max_length, dict(recipe=self.recipe))
     return self
 
@@ -77,7 +88,7 @@ def predict_proba(self:LightXClassifier,
 ) -> np.ndarray: # [N, C], in the order of `classes_`
     "How likely each class is."
     check_is_fitted(self)
-    return self.classifier_.predict_proba([str(o) for o in X])
+    return self.classifier_.predict_proba(_rows(X))
 
 @patch
 def predict(self:LightXClassifier,
@@ -93,4 +104,4 @@ def explain(self:LightXClassifier,
 ) -> list[Answer]:
     "Decisions with the attribution of every word."
     check_is_fitted(self)
-    return self.classifier_.explain([str(o) for o in X])
+    return self.classifier_.explain(_rows(X))

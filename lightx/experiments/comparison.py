@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 import lightx
 from ..data import balanced, fingerprint, load_corpus
-from ..runtime import content_key
+from ..runtime import check_numbers, check_room, claim, content_key
 from ..training import check_unlabelled, Examples, explain_student, find_method, predict_student, Task, UNTRAINED
 from .alpha_sweep import load_model
 from .preparation import load_finetuned, prepare, Prepared, tfidf_svm
 from .results import provenance, write_results
-from .runs import check_parameters, collect, default_parameters, experiment_notebook, run_all
+from .runs import as_result, check_different, check_methods, check_workers, collect, run_all, run_parameters
 from ..evaluation import (accuracy, agreement, auc, completeness_error, costs, faithfulness, kl_to_teacher, macro_f1, matthews, occlusion,
                                prediction_agreement)
 from ..attribution import cached_array, run_settings
@@ -111,7 +111,7 @@ def method_path(
     rest = {k: v for k, v in parameters.items() if k not in ("method", "seeds", "result")}
     file, _, name = parameters["method"].rpartition(":")
     key = content_key(rest, lightx.__version__, Path(file).read_text(encoding="utf-8") if file else "")[:8]
-    return str(Path(out)/f"method_{name}_{parameters['n_per_class']}_{key}_seed_{{seed}}.json")
+    return as_result(out) + f"/method_{name}_{parameters['n_per_class']}_{key}_seed_{{seed}}.json"
 
 def shared_teacher(
     chosen: dict,    # parameters of `07_experiments/method.ipynb`
@@ -147,10 +147,19 @@ def compare(
     engine: str = "local"    # see `lightx.experiments.run_all`
 ) -> Path:                   # the results file
     "Train and measure every method, and write the results and the report."
-    known, parameters = default_parameters(experiment_notebook("method")), parameters or {}
-    check_parameters(parameters, known)
-    chosen, budgets = known | parameters, sorted(n_per_class, key=lambda n: n or np.inf, reverse=True)
-    for o in methods: check_unlabelled(find_method(o).__name__, chosen["unlabelled"])
+    chosen = run_parameters("method", parameters)
+    check_methods(methods, "methods")
+    check_different(n_per_class, "n_per_class")
+    check_workers(seeds, jobs, engine)
+    for o in n_per_class: check_numbers(n_per_class=o)
+    for o in methods: check_unlabelled(o, chosen["unlabelled"])
+    check_room(Path(out).absolute().parent, product=out)
+    with claim(out, new=False):
+        return _compare(out, methods, n_per_class, seeds, jobs, chosen, engine)
+
+def _compare(out, methods, n_per_class, seeds, jobs, chosen, engine):
+    "The work, when all is checked."
+    budgets = sorted(n_per_class, key=lambda n: n or np.inf, reverse=True)
     chosen["teacher"] = shared_teacher(chosen, budgets[0])
     Path(out).mkdir(parents=True, exist_ok=True)
     wanted, runs = {k: v for k, v in chosen.items() if k in inspect.signature(prepare).parameters}, []

@@ -16,7 +16,7 @@ from fastcore.basics import chunked, patch
 from tokenizers import Tokenizer
 
 from .batches import length_batches, pad_arrays
-from .errors import checked_texts, InputError
+from .errors import brief, checked_texts, InputError, whole_text
 from .reader import TokenizedText
 
 # %% ../../nbs/00_runtime/answer.ipynb #0c6555f1
@@ -121,7 +121,7 @@ def strongest(self:Answer,
 @patch
 def __repr__(self:Answer):
     words = (f"{self.words[i].text} {self.scores[i]:+.3f}" for i in self.strongest(5))
-    return f"{self.label} {self.probabilities[self.label]:.1%}: " + ", ".join(words)
+    return f"{self.label} {self.probabilities[self.label]:.1%}: " + (", ".join(words) or "no word was read")
 
 @patch
 def _repr_html_(self:Answer):
@@ -215,6 +215,7 @@ def __call__(self:TextClassifier,
 ) -> Answer | list[Answer]:    # as many
     "`explain` for one text or many."
     if not isinstance(texts, str): return self.explain(texts)
+    texts = whole_text(texts)
     [reading] = self.reader([texts])
     logits, chances, values, start = self.forward_explanations(reading.ids[None], np.ones((1, len(reading.ids)), np.int64))
     return self._answer(texts, reading, chances[0].tolist(), by_word(reading, values[0]), logits[0], start[0])
@@ -225,12 +226,15 @@ def score(self:TextClassifier,
     labels: Iterable      # their classes, by name; whole numbers that are no name count classes from 0
 ) -> float:
     "Share of texts that are decided as they are labelled."
+    if isinstance(labels, str) or not isinstance(labels, Iterable): raise InputError(f"labels are {brief(labels)}: give a list of labels")
     wanted, decided = [_class_name(o, self.names) for o in labels], self.predict(texts)
+    if not wanted: raise InputError("there are no labels: give one for each text")
     if len(wanted) != len(decided): raise InputError(f"{len(decided):,} texts with {len(wanted):,} labels: give one label for each text")
     return float(np.mean(decided == np.array(wanted)))
 
 def _class_name(label, names):
     "The class that a label means."
+    if isinstance(label, (bool, np.bool_)) and str(label) not in names: label = repr(label)
     if str(label) in names: return str(label)
     if isinstance(label, (int, np.integer)) and 0 <= label < len(names): return names[label]
-    raise InputError(f"label {label!r} is not among the classes: {', '.join(names)}")
+    raise InputError(f"label {brief(label)} is not among the classes: {', '.join(names)}")

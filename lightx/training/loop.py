@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from ..data import pad
-from ..runtime import check_choice, InputError
+from ..runtime import check_choice, check_numbers, InputError
 from .losses import Batch
 from .sparse_optimizers import RowAdam, RowMomentum
 
@@ -182,6 +182,8 @@ def train_student(
     weight_decay: float = 0.01  # of "adamw"
 ) -> list[dict]:                # for each epoch: mean loss and mean of its parts, raw
     "Train a student; the same seed gives the same student."
+    check_numbers(epochs=epochs, lr=lr, batch_size=batch_size, seed=seed, weight_decay=weight_decay)
+    if not len(examples): raise InputError("there is no text to train on: give some")
     lrs = learning_rates(schedule, lr, epochs * -(-len(examples) // batch_size))
     state, history, order = TrainerState(student, optimizer, lrs, weight_decay), [], torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), tqdm(total=epochs * len(examples), desc="distill", unit="text", disable=not progress) as bar:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from ..attribution import apply_target
-from ..runtime import InputError
+from ..runtime import check_numbers
 
 # %% ../../nbs/05_training/losses.ipynb #22400f5b
 def xai_loss(
@@ -62,7 +62,7 @@ class LightX:
     width: int = 0               # see `xai_loss`
 
     def __post_init__(self):
-        if not 0 <= self.alpha <= 1: raise InputError(f"alpha is {self.alpha}: it must lie between 0 and 1")
+        check_numbers(alpha=self.alpha, xai_weight=self.xai_weight, baseline_weight=self.baseline_weight, loss_width=self.width)
 
     def terms(self,
         student,                                  # see `lightx.student`

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..runtime import check_choice, InputError
+from ..runtime import brief, check_choice, check_numbers, InputError
 from ..student import new_student
 from ..teacher import Teacher
 from .loop import Examples, train_student
@@ -31,6 +31,8 @@ class Task:
     baseline: str = "zero"          # against what
     unlabelled: tuple | None = None # token ids of more texts, and the teacher's logits of them [M, C]
     progress: bool = False   # show bars
+
+    def __post_init__(self): check_numbers(seed=self.seed, steps=self.steps)
 
 @dataclass
 class TrainingPlan:
@@ -67,13 +69,15 @@ def find_method(
     name: str # of a registered method, or file.py:function
 ):            # -> task -> plan
     "A method by its name; an `InputError` lists what there is."
-    file, colon, function = name.rpartition(":")
+    file, colon, function = str(name).rpartition(":")
     if not colon:
         check_choice("method", name, [*METHODS, "file.py:function"])
+        if name not in METHODS: raise InputError("method file.py:function stands for one of your own: give your file and the function in it")
         return METHODS[name]
     if not Path(file).is_file(): raise InputError(f"{file}: no such file: give file.py:function")
-    found = runpy.run_path(file)
-    if function not in found: raise InputError(f"{file}: no function {function!r} in this file")
+    try: found = runpy.run_path(file)
+    except Exception as e: raise InputError(f"{file}: it does not run ({type(e).__name__}: {brief(e)}): mend it") from e # whatever a user wrote
+    if not callable(found.get(function)): raise InputError(f"{file}: no function {function!r} in this file: name one that it has")
     return found[function]
 
 # %% ../../nbs/05_training/registry.ipynb #5a1c3345
@@ -118,4 +122,6 @@ def train(
     progress: bool = False # show a bar
 ):                         # -> student in eval mode, history
     "A student trained by a method."
-    return run_plan(find_method(name)(task), task, progress)
+    plan = find_method(name)(task)
+    if not isinstance(plan, TrainingPlan): raise InputError(f"method {name} gives {brief(plan)}: give a lightx.training.TrainingPlan")
+    return run_plan(plan, task, progress)

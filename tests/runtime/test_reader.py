@@ -1,11 +1,13 @@
 "What the reader says is what the tokenizer says, for any text."
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import lightx.runtime.reader
-from lightx.runtime import FEW_TEXTS, from_encoding, Reader
+from lightx.runtime import FEW_TEXTS, from_encoding, LONG, Reader
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "##a", "##b", "##c", "ab", "abc", "##abc", "abcabcab", "abcabcabc", "1", "##1", ".", "'",
           "[", "]", "cls", "é", "A", "##A", "油"]
@@ -57,3 +59,41 @@ def test_the_memory_stays_small(monkeypatch):
     for i in range(300):
         for times in (1, FEW_TEXTS): assert read([f"a{i}"] * times)[0].ids.tolist() == read.tokenizer.encode(f"a{i}").ids
     assert len(read.memory.known) <= 51 and len(read.memory.ids) <= 51 * 5 and len(read.pieces) <= 50
+
+def trained(kind):
+    "A small tokenizer of another kind, with pieces of its own."
+    texts = ["the oil price soars in 2024 ", "油价 上涨 了 ", "café won't, it's (a) goal! ", "🎉 x  y   z\n\n", "aaaa aaaaaaa "] * 3
+    made, special = Tokenizer({"bpe": models.BPE, "bytes": models.BPE, "unigram": models.Unigram}[kind]()), ["<s>", "</s>", "<unk>"]
+    if kind == "bytes": made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if kind == "unigram": made.normalizer, made.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
+    trainer = {"bpe": trainers.BpeTrainer, "bytes": trainers.BpeTrainer, "unigram": trainers.UnigramTrainer}[kind]
+    more = dict(unk_token="<unk>") if kind == "unigram" else {}
+    made.train_from_iterator(texts, trainer(vocab_size=400, special_tokens=special, show_progress=False, **more))
+    made.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 1)])
+    return made
+
+LONG_CHUNKS = st.sampled_from(["oil ", "price", " ", "\n", "  ", "a", "aaaa", "油价", "é", "e\u0301", "\u0301", "🎉", "'s", "won't ", ".", "2024",
+                               "[SEP]", "</s>", "\x00", "\u00a0", "x" * 40, "a" * 130])
+KINDS = {"wordpiece": lambda: bert(), "cased": lambda: bert(False), "bpe": lambda: trained("bpe"), "bytes": lambda: trained("bytes"),
+         "unigram": lambda: trained("unigram")}
+MANY = {(kind, n): Reader(make(), n) for kind, make in KINDS.items() for n in (3, 8, 32)}
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(LONG_CHUNKS, st.integers(1, 250)), min_size=2, max_size=7), st.sampled_from(list(MANY)))
+def test_a_long_text_is_read_as_the_whole_is(parts, which):
+    read, text = MANY[which], "".join(o * n for o, n in parts)
+    for got, want in zip(read([text])[0], from_encoding(read.tokenizer.encode(text), text), strict=True): np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(read.ids([text] * FEW_TEXTS)[-1], read.tokenizer.encode(text).ids)
+
+@pytest.mark.parametrize("text", ["oil prices soar. " * 600_000, "oil prices é. " * 700_000, " " * 10_000_000, "\x00" * 10_000_000, "a" * 10_000_000,
+                                  "油价" * 5_000_000, "[SEP]a" * 1_500_000], ids=["plain", "accent", "spaces", "zeros", "word", "signs", "marks"])
+def test_ten_million_characters_take_under_a_second(text):
+    read, start = MANY["wordpiece", 32], time.process_time()
+    reading, = read([text])
+    assert time.process_time() - start < 1 and len(reading.ids) <= 32 and reading.truncated == (len(reading.ids) == 32)
+
+def test_a_text_is_cut_only_if_it_is_long(monkeypatch):
+    read = Reader(trained("bytes"), 8)
+    monkeypatch.setattr(lightx.runtime.reader, "shorten", lambda *_: pytest.fail("cut"))
+    read(["é" * LONG * 8])
+    with pytest.raises(pytest.fail.Exception): read(["é" * (LONG * 8 + 1)])
