@@ -168,7 +168,9 @@ def commands(corpus_folder, teacher_folder, base_folder, server, tmp_path_factor
 
 
 def contents(folder):
-    return {o.relative_to(folder).as_posix(): hashlib.sha256(o.read_bytes()).hexdigest() for o in folder.rglob("*") if o.is_file()}
+    """All but the notebooks of a sweep, which have times in them, and which a run that was killed after its result leaves as they were."""
+    files = [o for o in folder.rglob("*") if o.is_file() and o.suffix != ".ipynb"]
+    return {o.relative_to(folder).as_posix(): hashlib.sha256(o.read_bytes()).hexdigest() for o in files}
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +196,7 @@ def disturbed(server, commands, whole, root, name, **how):
     # A store and a sweep are folders that grow; every other product is whole or not there.
     product = {k: v for k, v in left.items() if k.startswith("out")}
     if name not in ("attribute", "sweep"): assert product in ({}, {k: v for k, v in whole(name)[0].items() if k.startswith("out")}), (how, left)
-    if status == 2: assert re.search(r"lightx: \S+: cannot be written \((No space left on device|File too large)\): make room", said), said
+    if status == 2: assert re.search(r"lightx: .*(No space left on device|File too large)", said), said
     return status, said
 
 
@@ -213,6 +215,7 @@ def test_killed_interrupted_and_full_one_after_the_other(server, commands, whole
     for how, at in (("SIGKILL", events // 3), ("SIGINT", events // 4), ("full", 2)):
         status, said = disturbed(server, commands, whole, tmp_path, name, how=how, at=at)
         assert status == {"SIGKILL": -9, "full": 2}.get(how, status) and status, said
+        assert how != "full" or re.search(r"lightx: \S+: cannot be written \(No space left on device\): make room", said), said
     # The weights of a student are written in Rust, whose errors are none of Python's.
     if name in ("distill", "export"): assert disturbed(server, commands, whole, tmp_path, name, how="limit", at=100_000)[0] == 2
     ends_as_if_undisturbed(server, commands, whole, tmp_path, name, "all")
