@@ -1,7 +1,7 @@
 """Integrated Gradients of a teacher: plain, to a stated error, and of a corpus, kept on disk"""
 
 from .plain import apply_target, BASELINES, class_gradients, gauss_legendre, plain_integrated_gradients, spread, TARGETS
-from .paths import check_target, Paths, TOKENS
+from .paths import chosen_target, Paths, TOKENS
 from .adaptive import (Attributions, captum_attributions, ChangeOfVariables, check_settings, chosen_precision, FLOOR, frozen, initial_nodes,
                        integrated_gradients, padded_right, PRECISIONS, PROBES, refine, WIDTH)
 from .memory import best_max_tokens, gradient_bytes
@@ -11,7 +11,7 @@ from .corpus import (attribute, corpus_logits, describe, explain_corpus, Explain
                      store_folder, StoreReport, teacher_answers, teacher_for, verify, warn_above)
 from .cluster import connect_to_ray, fill_store_on_ray, joblib_on_ray, on_best_device, on_ray, Worker, worker_resources
 
-__all__ = ["apply_target", "BASELINES", "class_gradients", "gauss_legendre", "plain_integrated_gradients", "spread", "TARGETS", "check_target",
+__all__ = ["apply_target", "BASELINES", "class_gradients", "gauss_legendre", "plain_integrated_gradients", "spread", "TARGETS", "chosen_target",
            "Paths", "TOKENS", "Attributions", "captum_attributions", "ChangeOfVariables", "check_settings", "chosen_precision", "FLOOR",
            "frozen", "initial_nodes", "integrated_gradients", "padded_right", "PRECISIONS", "PROBES", "refine", "WIDTH", "best_max_tokens",
            "gradient_bytes", "cached_array", "check_store", "FIELDS", "pack_shard", "read_manifest", "read_shard", "run_settings", "Store",

@@ -237,7 +237,8 @@ def integrated_gradients(
     error = delta.abs().amax(1) / spread(explained, paths.alone)
     result = Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
     if rough and not n_steps and (bad := result.above.clone()).any():
-        again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first, None, max_tokens, "float32")
+        again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first,
+                                     max_tokens=max_tokens, precision="float32")
         again.steps += result.steps[bad]
         for o in fields(result): getattr(result, o.name)[bad] = getattr(again, o.name)
     result.values = torch.zeros_like(values).scatter(1, order[..., None].expand_as(values), result.values)

@@ -18,10 +18,11 @@ from tqdm import tqdm
 import lightx
 from .adaptive import check_settings, chosen_precision, integrated_gradients
 from .memory import best_max_tokens
+from .paths import chosen_target
 from .store import (cached_array, check_store, FIELDS, pack_shard, read_manifest, run_settings, Store, text_key, unpack_shard,
                                       weights_key)
 from ..data import load_corpus, load_texts, pad, tokenize
-from ..runtime import Answer, by_word, cache_dir, content_key, log, Reader
+from ..runtime import Answer, by_word, cache_dir, check_numbers, content_key, log, Reader
 from ..teacher import is_finetuned, load_finetuned, load_teacher, predict_logits, Teacher
 
 # %% ../../nbs/03_attribution/corpus.ipynb #2c0e9c13
@@ -76,7 +77,7 @@ def fill_store(
     teacher,                          # `Teacher`
     ids: list[list[int]],             # N lists of token ids
     folder: str | Path | None = None, # of the store; default: under `cache_dir()`, by the run's key
-    target: str = "centred",          # see `lightx.attribution.TARGETS`
+    target: str | None = None,        # see `lightx.attribution.chosen_target`
     baseline: str = "zero",           # see `lightx.attribution.BASELINES`
     tol: float = 0.01,                # relative completeness error allowed
     max_steps: int = 128,             # gradient evaluations a text at most
@@ -87,7 +88,9 @@ def fill_store(
     progress: bool = True             # show a bar
 ) -> Store:
     "Explain the texts of a corpus that a store lacks."
+    target = chosen_target(teacher.model, target)
     check_settings(target, baseline, precision)
+    check_numbers(tol=tol, max_steps=max_steps, memory=memory)
     precision = chosen_precision(precision, teacher.model.device)
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
     settings = run_settings(teacher, **choices)
@@ -120,7 +123,8 @@ def warn_above(
     texts: int  # all of them
 ):
     "Say how many texts are above the tolerance, if any are."
-    if above: log.warning("%s of %s texts are above the tolerance: give them more steps by max_steps, or a larger tol", above, texts)
+    if above: log.warning("%s of %s texts are above the tolerance: give them more steps by max_steps, or a larger tol; or take the baseline pad, if "
+                          "the model divides what it reads by its length (Llama, Gemma, T5)", above, texts)
 
 def describe(
     store: Store,         # filled
@@ -185,6 +189,7 @@ def attribute(
 ) -> list[Answer]:
     "A teacher's answers for texts, with the attribution of every word to every class."
     if out: check_store(out)
+    check_numbers(max_length=max_length, **choices)
     texts = load_texts(data, split, text, label)
     finetuned = teacher_for(teacher, data, text, label, max_length, progress)
     ids = tokenize(finetuned.tokenizer, texts, max_length)

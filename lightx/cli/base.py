@@ -107,13 +107,13 @@ _REMEDIES = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.ENOENT:
              errno.EACCES: "choose another place, or ask for the right to use it", errno.EROFS: "choose another place"}
 
 def in_words(
-    error: Exception # anything
+    error: BaseException # anything
 ) -> str | None:     # None: nobody foresaw it
     "The line that says what is wrong and what to do."
     from lightx.runtime import brief, InputError, missing_extra
     first = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, InputError): return " ".join(str(error).split())
-    if isinstance(error, Stopped): return "stopped: what is finished is kept; give the same command again to go on"
+    if isinstance(error, (Stopped, KeyboardInterrupt)): return "stopped: what is finished is kept; give the same command again to go on"
     if isinstance(error, ModuleNotFoundError): return missing_extra(error) and str(missing_extra(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in first:
         return "the memory is full: take shorter texts (max_length), fewer at a time, or close other programs"
@@ -135,12 +135,14 @@ class _Notices(logging.Handler):
 def main():
     "The `lightx` command."
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[_Notices()])
-    with suppress(AttributeError): sys.stdout.reconfigure(errors="backslashreplace") # for a terminal that lacks a letter
+    with suppress(AttributeError): # not where a test or a notebook listens
+        if sys.stdout.isatty(): sys.stdout.reconfigure(errors="backslashreplace") # for a terminal that lacks a letter
+        else: sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace") # files are UTF-8 on every system
     status = 0
     try: app()
-    except Exception as e:
+    except (Exception, KeyboardInterrupt) as e:
         if os.environ.get("LIGHTX_TRACEBACK"): raise
-        line, status = in_words(e), 130 if isinstance(e, Stopped) else 2
+        line, status = in_words(e), 130 if isinstance(e, (Stopped, KeyboardInterrupt)) else 2
         if line is None: line, status = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}: this is a fault of lightx: report it at {ISSUES}; " \
                                         "LIGHTX_TRACEBACK=1 shows the traceback", 1
         errors.print(Text.assemble(("lightx: ", "bold red"), plain(line)))

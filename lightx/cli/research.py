@@ -184,7 +184,8 @@ def attribute(
     text: Annotated[str, option("Column of texts.")] = "text",
     label: Annotated[str, option("Column of labels, for a teacher that is to be fine-tuned.")] = "label",
     max_length: Annotated[int, option("Tokens a text at most.")] = 128,
-    target: Annotated[str, option("What is explained: logits, centred or probabilities.")] = "centred",
+    target: Annotated[str | None, option("What is explained: logits, centred or probabilities. Default: centred; logits of a teacher that decides "
+                                         "about each label by itself.")] = None,
     baseline: Annotated[str, option("Against what: the zero or the pad embedding.")] = "zero",
     tol: Annotated[float, option("Completeness error allowed, relative to the spread over the classes.")] = 0.01,
     max_steps: Annotated[int, option("Gradient evaluations a text at most.")] = 128,
@@ -195,19 +196,20 @@ def attribute(
     verify: Annotated[bool, option("Check an existing store instead.", "--verify")] = False,
 ):
     "Explain a corpus with a teacher, into a store that is never computed twice."
-    from lightx.attribution import check_settings, teacher_for
+    from lightx.attribution import check_settings, check_store, chosen_target, teacher_for
     from lightx.data import load_texts, tokenize
     from lightx.runtime import cache_dir, check_extra, check_numbers, check_room
     from lightx.teacher import quiet
     quiet()
     data = one_source(source, data)
-    check_settings(target, baseline, precision)
+    check_settings(target or "centred", baseline, precision)
     check_numbers(texts=texts, max_length=max_length, tol=tol, max_steps=max_steps, memory=memory, cores=cores)
     for o in ("train", "ray")[:1 + (engine == "ray")]: check_extra(o)
     if not verify: check_room(out.absolute().parent if out else cache_dir(), product=out or "")
+    if out and not verify: check_store(out)
     wanted = load_texts(data, split, text, label)[:texts or None]
     finetuned = teacher_for(teacher, data, text, label, max_length)
-    ids = tokenize(finetuned.tokenizer, wanted, max_length)
+    ids, target = tokenize(finetuned.tokenizer, wanted, max_length), chosen_target(finetuned.model, target)
     choices = dict(folder=out, target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
     if verify: show_verdict(finetuned, ids, **choices)
     else: show_store(finetuned, ids, engine, memory=memory, cores=cores, **choices)

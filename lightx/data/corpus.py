@@ -165,10 +165,10 @@ def load_corpus(
     source,                         # "bbc_news", a file, a folder, a name on the hub, a table, or (texts, labels)
     text: str = "text",             # column of texts
     label: str = "label",           # column of labels
-    names: str = ""                 # of the classes, separated by commas, if labels are numbers
+    names: str | list[str] = ""     # of the classes, a list or separated by commas, if labels are numbers
 ):                                  # -> datasets.DatasetDict
     "The corpus that `source` names or is, with a train and a test split."
-    given = names.split(",") if names else None
+    given = names.split(",") if isinstance(names, str) and names else list(names) or None
     if not isinstance(source, (str, Path)): return read_memory(source, text, label, given)
     source = str(source)
     if source == "bbc_news": return read_bbc()
@@ -203,8 +203,8 @@ def load_texts(
 
 # %% ../../nbs/01_data/corpus.ipynb #2a1be78c
 def fingerprint(ds) -> str: # 16 hex digits
-    "A key of the texts and labels of a data set, in their order."
-    h = hashlib.sha256()
+    "A key of the texts, labels and class names of a data set, in their order."
+    h = hashlib.sha256("\0".join(ds.features["label"].names).encode())
     for text, label in zip(ds["text"][:], ds["label"][:]): h.update(f"{label}\0{text}\0".encode())
     return h.hexdigest()[:16]
 

@@ -8,30 +8,20 @@ __all__ = ['tokenize', 'pad']
 # %% ../../nbs/01_data/tokens.ipynb #c5f2d529
 import torch
 
-from ..runtime import log, pad_arrays
+from ..runtime import log, LONG, pad_arrays, shorten
 
 # %% ../../nbs/01_data/tokens.ipynb #d457a6cf
-def _start(text, most):
-    "A text, or as many whole words of its start as `most` characters hold."
-    if len(text) <= most: return text
-    space = text.rfind(" ", most // 2, most)
-    return text[:most if space < 0 else space]
-
 def tokenize(
     tokenizer,              # a fast Hugging Face tokenizer
     texts: list[str],       # N texts
     max_length: int = 128   # tokens a text at most, special ones included
 ) -> list[list[int]]:       # N lists of token ids, each as long as its text
     "Token ids of texts, truncated at `max_length`."
-    texts = texts[:]
-    def encoded(some): return [(e.ids, bool(e.overflowing)) for e in tokenizer(some, truncation=True, max_length=max_length, padding=False).encodings]
-    starts = [_start(o, 100 * max_length) for o in texts]
-    made = encoded(starts)
-    whole = [i for i, (a, b) in enumerate(zip(texts, starts)) if len(a) > len(b) and not made[i][1]] # whose start was not enough
-    for i, one in zip(whole, encoded([texts[i] for i in whole]) if whole else []): made[i] = one
-    truncated = sum(o for _, o in made)
+    def read(some): return tokenizer(some, truncation=True, max_length=max_length, padding=False).encodings
+    encodings = read([shorten(o, lambda t: read([t])[0], max_length) if len(o) > LONG * max_length else o for o in texts[:]])
+    truncated = sum(bool(o.overflowing) for o in encodings)
     if truncated: log.warning("%s of %s texts are longer than %s tokens and were truncated there", f"{truncated:,}", f"{len(texts):,}", max_length)
-    return [ids for ids, _ in made]
+    return [o.ids for o in encodings]
 
 # %% ../../nbs/01_data/tokens.ipynb #b07b2aab
 def pad(

@@ -55,6 +55,11 @@ def in_numpy(
     weights = {k: o.detach().cpu().numpy() for k, o in student.state_dict().items()}
     return NumpyStudent(weights, student.baseline, student.target, student.pool_width, student.pad_id)
 
+def _state(student):
+    "What changes when a student's weights or choices are written to: PyTorch counts the writes to each tensor."
+    tensors = [(id(o), o._version) for o in (*student.parameters(), *student.buffers())]
+    return tensors, [getattr(student, o, None) for o in ("baseline", "target", "pool_width", "pad_id")]
+
 # %% ../../nbs/08_deploy/classifier.ipynb #8ac5f0ec
 def check_weights(
     student # trained
@@ -92,7 +97,12 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
     ):
         "Put another student in the place of this one."
         check_weights(student)
-        self._student, self.quick = student.eval(), in_numpy(student)
+        self._student, self.quick, self._seen = student.eval(), in_numpy(student), _state(student)
+
+    def twin(self) -> NumpyStudent | None: # None where the explanation has no closed form
+        "The student in numpy, made anew if it was written to since."
+        if self.quick and (now := _state(self._student)) != self._seen: self.quick, self._seen = in_numpy(self._student), now
+        return self.quick
 
     @torch.no_grad()
     def forward_probabilities(self,
@@ -100,7 +110,7 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
         attention_mask: np.ndarray # [B, T], 1 = token
     ) -> np.ndarray:               # probabilities [B, C]
         "A pass without reasons."
-        if self.quick: return softmax(self.quick(input_ids, attention_mask))
+        if twin := self.twin(): return softmax(twin(input_ids, attention_mask))
         return self.student(torch.from_numpy(input_ids), torch.from_numpy(attention_mask)).softmax(-1).numpy()
 
     @torch.no_grad()
@@ -109,8 +119,8 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
         attention_mask: np.ndarray # [B, T], 1 = token
     ) -> tuple[np.ndarray, ...]:   # logits [B, C], probabilities [B, C], attributions [B, T, C], logits at the baseline [B, C]
         "A pass with reasons."
-        if self.quick:
-            logits, values, start = self.quick.explain(input_ids, attention_mask)
+        if twin := self.twin():
+            logits, values, start = twin.explain(input_ids, attention_mask)
             return logits, softmax(logits), values, start
         batch = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
         logits, values = self.student.explain(*batch)

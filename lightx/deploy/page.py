@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 import lightx
-from ..runtime import atomic_path, InputError
+from ..runtime import atomic_path, check_sums, InputError, read_about, read_json
 
 # %% ../../nbs/08_deploy/page.ipynb #pag0ne02
 NORMALIZERS = ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Precompiled", "Prepend", "Replace", "Strip", "StripAccents")
@@ -132,7 +132,8 @@ def _page_about(
     "An `InputError` if a page can't be made of a folder."
     needed = "classifier.json", "model.int8.safetensors", "tokenizer.json"
     if missing := [o for o in needed if not (folder/o).is_file()]: raise InputError(f"{folder}: no {', '.join(missing)}: export the classifier again")
-    about, parsed = (json.loads((folder/o).read_text(encoding="utf-8")) for o in ("classifier.json", "tokenizer.json"))
+    about, parsed = read_about(folder), read_json(folder/"tokenizer.json")
+    check_sums(folder, about, *needed[1:])
     kept = "names", "max_length", "examples", "pad_id", "target", "baseline", "pool_width"
     if missing := [o for o in kept if o not in about]:
         raise InputError(f"{folder}/classifier.json: no {', '.join(missing)}: export the classifier again")

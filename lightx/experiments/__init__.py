@@ -2,19 +2,19 @@
 
 from .preparation import check_classes, PAPER, PAPER_SETTINGS, prepare, Prepared, Taught, teach, tfidf_svm, warn_guessing, warn_unread
 from .results import PACKAGES, provenance, read_results, write_results
-from .runs import (as_result, check_different, check_methods, check_parameters, check_values, check_workers, collect, default_parameters, ENGINES,
-                   experiment_notebook, injected_names, NOTEBOOKS, parse_parameter, QUIET, result_file, result_files, run_all, run_notebook,
-                   run_parameters, whole_numbers)
+from .runs import (as_result, check_different, check_made_alike, check_methods, check_parameters, check_values, check_workers, collect,
+                   default_parameters, ENGINES, experiment_notebook, injected_names, NOTEBOOKS, parse_parameter, QUIET, result_file,
+                   result_files, run_all, run_notebook, run_parameters, whole_numbers)
 from .alpha_sweep import (advice, alpha_curves, bert_base, checked_alphas, CURVE, curve_name, keep_rows, load_model, methods_beside, MOST_ALPHAS,
                           parse_alphas, READS, row_maker, run_path, SHOWN, standing, summary, sweep, sweep_costs, sweep_references)
 from .comparison import (compare, comparison_references, explanation_measures, load_student, mean_faithfulness, measure_student, method_costs,
                          method_path, paired_differences, shared_teacher, student_logits, teacher_occlusion)
 
-__all__ = ["PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "PACKAGES", "provenance", "read_results",
-           "write_results", "check_parameters", "collect", "default_parameters", "experiment_notebook", "injected_names", "NOTEBOOKS",
-           "parse_parameter", "QUIET", "result_files", "run_all", "run_notebook", "advice", "alpha_curves", "bert_base", "CURVE", "curve_name",
-           "keep_rows", "load_model", "methods_beside", "parse_alphas", "READS", "row_maker", "run_path", "SHOWN", "standing", "summary",
-           "sweep", "sweep_costs", "sweep_references", "compare", "comparison_references", "explanation_measures", "load_student",
-           "mean_faithfulness", "measure_student", "method_costs", "method_path", "paired_differences", "shared_teacher", "student_logits",
-           "teacher_occlusion", "check_classes", "warn_guessing", "warn_unread", "as_result", "check_different", "check_methods", "check_values",
-           "check_workers", "ENGINES", "result_file", "run_parameters", "whole_numbers", "checked_alphas", "MOST_ALPHAS"]
+__all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "warn_guessing", "warn_unread",
+           "PACKAGES", "provenance", "read_results", "write_results", "as_result", "check_different", "check_made_alike", "check_methods",
+           "check_parameters", "check_values", "check_workers", "collect", "default_parameters", "ENGINES", "experiment_notebook",
+           "injected_names", "NOTEBOOKS", "parse_parameter", "QUIET", "result_file", "result_files", "run_all", "run_notebook", "run_parameters",
+           "whole_numbers", "advice", "alpha_curves", "bert_base", "checked_alphas", "CURVE", "curve_name", "keep_rows", "load_model",
+           "methods_beside", "MOST_ALPHAS", "parse_alphas", "READS", "row_maker", "run_path", "SHOWN", "standing", "summary", "sweep",
+           "sweep_costs", "sweep_references", "compare", "comparison_references", "explanation_measures", "load_student", "mean_faithfulness",
+           "measure_student", "method_costs", "method_path", "paired_differences", "shared_teacher", "student_logits", "teacher_occlusion"]

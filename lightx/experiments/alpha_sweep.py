@@ -20,7 +20,7 @@ from ..data import fingerprint
 from ..evaluation import accuracy, costs, macro_f1, matthews, mean_std
 from .preparation import prepare, Prepared, tfidf_svm
 from .results import provenance, write_results
-from .runs import (as_result, check_different, check_methods, check_workers, collect, run_all, run_parameters)
+from .runs import (as_result, check_different, check_made_alike, check_methods, check_workers, collect, run_all, run_parameters)
 from ..runtime import brief, check_numbers, check_room, claim, content_key, InputError
 from ..student import new_student
 from ..teacher import load_teacher
@@ -56,11 +56,12 @@ def checked_alphas(
 # %% ../../nbs/07_experiments/alpha_sweep.ipynb #7aeb207b
 def run_path(
     out: Path,       # folder of the sweep
-    parameters: dict # of the run
+    parameters: dict, # of the run
+    made_of: str = "" # key of corpus and teacher, since a file or a folder may hold others tomorrow
 ) -> Path:
     "Where the result of a run is kept."
     rest = {k: v for k, v in parameters.items() if k not in ("alpha", "seed", "result")}
-    return Path(out)/f"alpha_{parameters['alpha']:g}_seed_{parameters['seed']}_{content_key(rest, lightx.__version__)[:8]}.json"
+    return Path(out)/f"alpha_{parameters['alpha']:g}_seed_{parameters['seed']}_{content_key(rest, made_of, lightx.__version__)[:8]}.json"
 
 # %% ../../nbs/07_experiments/alpha_sweep.ipynb #a5a48435
 def row_maker(
@@ -134,7 +135,7 @@ def keep_rows(
     compute             # -> rows
 ):
     "Rows that are computed once for a corpus and its teacher."
-    key = content_key(name, prepared.name, fingerprint(prepared.texts["train"]), prepared.teacher.model.name_or_path)[:8]
+    key = content_key(name, prepared.name, prepared.key)[:8]
     if (file := Path(out)/f"{name}_{key}.json").exists(): return
     write_results(file, provenance(data={prepared.name: {k: fingerprint(o) for k, o in prepared.texts.items()}}), compute())
 
@@ -162,7 +163,8 @@ def _sweep(out, alphas, seeds, jobs, chosen, engine, beside, with_costs):
     n, rest = chosen["n_per_class"], "rest" if set(beside) & set(NEED_UNLABELLED) else ""
     prepared = prepare(**{k: v for k, v in chosen.items() if k in inspect.signature(prepare).parameters}, unlabelled=rest)
     runs = [chosen | dict(alpha=a, seed=s) for s in range(seeds) for a in alphas]
-    for o in runs: o["result"] = as_result(run_path(out, o))
+    for o in runs: o["result"] = as_result(run_path(out, o, prepared.key))
+    check_made_alike(out, "alpha_*.json", runs)
     Path(out).mkdir(parents=True, exist_ok=True)
     run_all(runs, jobs, engine)
     keep_rows(out, "references", prepared, lambda: sweep_references(prepared, n))

@@ -24,7 +24,8 @@ from ..training import check_unlabelled, Examples, explain_student, find_method,
 from .alpha_sweep import load_model
 from .preparation import load_finetuned, prepare, Prepared, tfidf_svm
 from .results import provenance, write_results
-from .runs import as_result, check_different, check_methods, check_workers, collect, run_all, run_parameters
+from .runs import (as_result, check_different, check_made_alike, check_methods, check_workers, collect, run_all,
+                                     run_parameters)
 from ..evaluation import (accuracy, agreement, auc, completeness_error, costs, faithfulness, kl_to_teacher, macro_f1, matthews, occlusion,
                                prediction_agreement)
 from ..attribution import cached_array, run_settings
@@ -105,12 +106,13 @@ def method_costs(
 # %% ../../nbs/07_experiments/comparison.ipynb #bd9e3694
 def method_path(
     out: Path,       # folder of the comparison
-    parameters: dict # of the run
-) -> str:            # with {seed} in it
+    parameters: dict, # of the run
+    made_of: str = "" # key of corpus and teacher, since a file or a folder may hold others tomorrow
+) -> str:             # with {seed} in it
     "Where the results of a run are kept."
     rest = {k: v for k, v in parameters.items() if k not in ("method", "seeds", "result")}
     file, _, name = parameters["method"].rpartition(":")
-    key = content_key(rest, lightx.__version__, Path(file).read_text(encoding="utf-8") if file else "")[:8]
+    key = content_key(rest, made_of, lightx.__version__, Path(file).read_text(encoding="utf-8") if file else "")[:8]
     return as_result(out) + f"/method_{name}_{parameters['n_per_class']}_{key}_seed_{{seed}}.json"
 
 def shared_teacher(
@@ -170,14 +172,15 @@ def _compare(out, methods, n_per_class, seeds, jobs, chosen, engine):
         # What is not trained does not depend on the number of texts either.
         for m in methods if n == budgets[0] else [o for o in methods if o not in UNTRAINED]:
             o = chosen | dict(method=m, n_per_class=n, seeds=",".join(map(str, range(1 if m in UNTRAINED else seeds))))
-            runs.append(o | dict(result=method_path(out, o)))
+            runs.append(o | dict(result=method_path(out, o, prepared.key)))
+    check_made_alike(out, "method_*.json", runs)
     run_all(runs, jobs, engine, "method")
     return collect(out, ("method_*.json", "references_*.json"), "methods")
 
 def _references(out, prepared, methods, n):
     "Write the rows that do not depend on the seed, if they are not there."
     splits = {split: fingerprint(o) for split, o in prepared.texts.items()}
-    file = Path(out)/f"references_{prepared.name}_{n}_{content_key(splits, prepared.teacher.model.name_or_path, methods)[:8]}.json"
+    file = Path(out)/f"references_{prepared.name}_{n}_{content_key(prepared.key, methods)[:8]}.json"
     if file.exists(): return
     write_results(file, provenance(data={prepared.name: splits}), comparison_references(prepared, methods, dict(data=prepared.name, n_per_class=n)))
 

@@ -8,14 +8,15 @@ __all__ = ['PAPER', 'PAPER_SETTINGS', 'Taught', 'teach', 'Prepared', 'warn_guess
 
 # %% ../../nbs/07_experiments/preparation.ipynb #2c0aa8a6
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import binom
 
-from ..attribution import check_settings, corpus_logits, explain_corpus, Explanations
-from ..data import balanced, corpus_name, load_corpus, load_texts, tokenize
-from ..runtime import brief, cache_dir, check_numbers, check_room, InputError, log, Reader
+from ..attribution import check_settings, corpus_logits, explain_corpus, Explanations, run_settings
+from ..data import balanced, corpus_name, fingerprint, load_corpus, load_texts, tokenize
+from ..runtime import brief, cache_dir, check_numbers, check_room, content_key, InputError, log, Reader
 from ..teacher import load_finetuned, Teacher
 from ..training import Examples
 
@@ -67,6 +68,11 @@ class Prepared(Taught):
     texts: dict              # "train" and "test": datasets with `text` and `label`
     max_length: int          # tokens a text at most
     unlabelled: tuple | None # token ids of texts without labels, and the teacher's logits of them [M, C]
+
+    @cached_property
+    def key(self) -> str: # 16 hex digits
+        "A key of the texts, the labels and the teacher."
+        return content_key({split: fingerprint(o) for split, o in self.texts.items()}, run_settings(self.teacher))
 
     def read_texts(self,
         split: str # "train" or "test"

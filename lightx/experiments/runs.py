@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['NOTEBOOKS', 'QUIET', 'ENGINES', 'experiment_notebook', 'default_parameters', 'check_parameters', 'parse_parameter',
            'check_values', 'run_parameters', 'whole_numbers', 'check_different', 'check_methods', 'injected_names',
-           'result_file', 'as_result', 'result_files', 'run_notebook', 'check_workers', 'run_all', 'collect']
+           'result_file', 'as_result', 'result_files', 'run_notebook', 'check_workers', 'run_all', 'check_made_alike',
+           'collect']
 
 # %% ../../nbs/07_experiments/runs.ipynb #bf7c395c
 import json, signal
@@ -201,6 +202,20 @@ def run_all(
         results = Parallel(return_as="list" if engine == "ray" else "generator_unordered")(delayed(run)(o, notebook) for o in missing)
         failed = [o for o in tqdm(results, total=len(missing), desc="train", unit="run") if o]
     if failed: raise InputError(f"{len(failed)} of {len(missing)} runs failed, the others are kept; the first: {failed[0]}")
+
+# %% ../../nbs/07_experiments/runs.ipynb #76bff930
+def check_made_alike(
+    out: str | Path, # folder of a sweep or a comparison
+    pattern: str,    # of its results
+    runs: list[dict] # that it is to hold
+):
+    "An `InputError` if a folder has results of the same parameters that were made of something else."
+    def asked(o): return {k: v for k, v in o.items() if k not in ("result", "seeds")}
+    wanted, known = {f for o in runs for f in result_files(o)}, [asked(o) for o in runs]
+    for file in set(Path(out).glob(pattern)) - wanted:
+        if asked(_read_run(file)["meta"].get("parameters", {})) in known:
+            raise InputError(f"{file}: made with another corpus or teacher of this name, or by another version of lightx: choose another folder, "
+                             "or remove what is in this one")
 
 # %% ../../nbs/07_experiments/runs.ipynb #acc08e1c
 def collect(

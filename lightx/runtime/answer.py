@@ -152,6 +152,11 @@ def plot(self:Answer,
 # %% ../../nbs/00_runtime/answer.ipynb #627e9974
 BATCH = 1024 # texts that are read at once: enough to sort by length, and little memory
 
+def _finite(chances):
+    "Probabilities as they are; an `InputError` if they are none."
+    if np.isfinite(chances.sum()): return chances # one number that is none makes the sum none
+    raise InputError("the student's answer is no finite number: its weights are damaged, get its folder again")
+
 class TextClassifier:
     "From texts to answers, for a class with `names`, a `reader`, a `pad_id`, and two passes: `forward_probabilities`, `forward_explanations`."
     @property
@@ -175,7 +180,7 @@ class TextClassifier:
         found = [np.empty((0, len(self.names)), np.float32)]
         for ids in map(self.reader.ids, chunked(checked_texts(texts), BATCH)):
             found.append(np.empty((len(ids), len(self.names)), np.float32))
-            for rows, *batch in self._batches(ids): found[-1][rows] = self.forward_probabilities(*batch)
+            for rows, *batch in self._batches(ids): found[-1][rows] = _finite(self.forward_probabilities(*batch))
         return np.concatenate(found)
 
     def stream(self,
@@ -186,6 +191,7 @@ class TextClassifier:
             readings, found = self.reader(some), [None] * len(some)
             for rows, *batch in self._batches([o.ids for o in readings]):
                 logits, chances, values, start = self.forward_explanations(*batch)
+                _finite(chances)
                 words = by_words([readings[i] for i in rows], values)
                 for i, *one in zip(rows, chances.tolist(), words, logits, start): found[i] = self._answer(some[i], readings[i], *one)
             yield from found
@@ -218,7 +224,7 @@ def __call__(self:TextClassifier,
     texts = whole_text(texts)
     [reading] = self.reader([texts])
     logits, chances, values, start = self.forward_explanations(reading.ids[None], np.ones((1, len(reading.ids)), np.int64))
-    return self._answer(texts, reading, chances[0].tolist(), by_word(reading, values[0]), logits[0], start[0])
+    return self._answer(texts, reading, _finite(chances)[0].tolist(), by_word(reading, values[0]), logits[0], start[0])
 
 @patch
 def score(self:TextClassifier,

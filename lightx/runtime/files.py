@@ -109,6 +109,8 @@ def _lock(path):
     from filelock import FileLock, Timeout
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # To the lock this would look like another run.
+        if not os.access(path.parent, os.W_OK): raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         lock.acquire(timeout=0)
     except Timeout: raise InputError(f"{path}: another run is writing it: wait for its end, or choose another folder") from None

@@ -24,8 +24,9 @@ def token_vectors(
     "The teacher's vectors of single word pieces: the mean over its last layer."
     first, last = ([o] if o is not None else [] for o in (teacher.tokenizer.cls_token_id, teacher.tokenizer.sep_token_id))
     ids, found = torch.tensor([[*first, o, *last] for o in pieces]), []
+    body = teacher.model.base_model.get_encoder() if teacher.model.config.is_encoder_decoder else teacher.model.base_model
     for batch in tqdm(ids.to(teacher.model.device).split(batch_size), desc="vocabulary", unit="batch", disable=not progress):
-        read = teacher.model.base_model(input_ids=batch, attention_mask=torch.ones_like(batch))
+        read = body(input_ids=batch, attention_mask=torch.ones_like(batch))
         found.append(read.last_hidden_state.mean(1).float().cpu())
     return torch.cat(found)
 

@@ -11,7 +11,8 @@ from lightx.teacher import check_forward, max_positions, own_logits, plain_forwa
 
 integrated_gradients = partial(measured_precision, precision="float32")
 
-SIZE = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, vocab_size=60, num_labels=3, max_position_embeddings=64)
+SIZE = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, vocab_size=60, num_labels=3,
+            max_position_embeddings=64)
 ENDS = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
 GROUPED = SIZE | ENDS | dict(num_key_value_heads=1, head_dim=16)
 FAMILIES = {
@@ -22,13 +23,15 @@ FAMILIES = {
     "mpnet": (hf.MPNetConfig, SIZE | dict(pad_token_id=1)), "modernbert": (hf.ModernBertConfig, SIZE | ENDS | dict(cls_token_id=3, sep_token_id=4)),
     "xlnet": (hf.XLNetConfig, dict(d_model=32, n_layer=2, n_head=2, d_inner=48, vocab_size=60, num_labels=3) | ENDS),
     "gpt2": (hf.GPT2Config, dict(n_embd=32, n_layer=2, n_head=2, n_positions=64, vocab_size=60, num_labels=3) | ENDS),
-    "llama": (hf.LlamaConfig, GROUPED), "qwen2": (hf.Qwen2Config, GROUPED), "qwen3": (hf.Qwen3Config, GROUPED), "mistral": (hf.MistralConfig, GROUPED),
+    "llama": (hf.LlamaConfig, GROUPED), "qwen2": (hf.Qwen2Config, GROUPED), "qwen3": (hf.Qwen3Config, GROUPED),
+    "mistral": (hf.MistralConfig, GROUPED),
     "gemma": (hf.GemmaConfig, GROUPED), "gemma2": (hf.Gemma2Config, GROUPED | dict(query_pre_attn_scalar=16)),
-    "gemma3": (hf.Gemma3TextConfig, GROUPED | dict(query_pre_attn_scalar=16)), "gpt-neox": (hf.GPTNeoXConfig, SIZE | ENDS), "phi3": (hf.Phi3Config, GROUPED),
+    "gemma3": (hf.Gemma3TextConfig, GROUPED | dict(query_pre_attn_scalar=16)), "gpt-neox": (hf.GPTNeoXConfig, SIZE | ENDS),
+    "phi3": (hf.Phi3Config, GROUPED),
     "opt": (hf.OPTConfig, dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, ffn_dim=48, word_embed_proj_dim=32, vocab_size=60,
                                num_labels=3, max_position_embeddings=64) | ENDS),
-    "bart": (hf.BartConfig, dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=48,
-                                 decoder_ffn_dim=48, vocab_size=60, num_labels=3, max_position_embeddings=64, decoder_start_token_id=2) | ENDS),
+    "bart": (hf.BartConfig, dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
+                                 encoder_ffn_dim=48, decoder_ffn_dim=48, vocab_size=60, num_labels=3, max_position_embeddings=64, decoder_start_token_id=2) | ENDS),
     "t5": (hf.T5Config, dict(d_model=32, d_kv=16, num_layers=2, num_heads=2, d_ff=48, vocab_size=60, num_labels=3, decoder_start_token_id=0,
                              pad_token_id=0, eos_token_id=2)),
 }
@@ -62,7 +65,8 @@ def test_logits_of_a_batch_are_those_of_each_text(family):
         alone = torch.cat([model(input_ids=torch.tensor([o])).logits for o in TEXTS])
         torch.testing.assert_close(own_logits(model, *batch()), alone, atol=1e-5, rtol=1e-4)
         ids, mask = batch()
-        torch.testing.assert_close(plain_forward(model)(model.get_input_embeddings()(ids), mask, read_positions(model, ids, mask)), alone, atol=1e-5, rtol=1e-4)
+        by_embeddings = plain_forward(model)(model.get_input_embeddings()(ids), mask, read_positions(model, ids, mask))
+        torch.testing.assert_close(by_embeddings, alone, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(predict_logits(model, TEXTS, 0), alone, atol=1e-5, rtol=1e-4)
     assert (alone[0] - alone[1]).abs().max() > 1e-3 # else nothing would be tested
     check_forward(model, TEXTS[:2], family)
@@ -121,8 +125,8 @@ def test_decoders_without_a_padding_token_or_with_the_end_as_one(family, pad_id)
     torch.testing.assert_close(predict_logits(model, texts, 0), alone, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("family, most", [("bert", 64), ("roberta", 63), ("mpnet", 62), ("gpt2", 64), ("opt", 64), ("bart", 64), ("xlnet", 10**9), ("t5", 10**9),
-                                          ("llama", 64), ("modernbert", 64)])
+@pytest.mark.parametrize("family, most", [("bert", 64), ("roberta", 63), ("mpnet", 62), ("gpt2", 64), ("opt", 64), ("bart", 64),
+                                          ("xlnet", 10**9), ("t5", 10**9), ("llama", 64), ("modernbert", 64)])
 def test_position_limits_are_those_of_the_model(family, most):
     model = make(family)
     assert max_positions(model) == most
@@ -136,7 +140,8 @@ def test_position_limits_are_those_of_the_model(family, most):
 
 
 
-@pytest.mark.parametrize("choices", [dict(problem_type="multi_label_classification"), dict(num_labels=1, problem_type="regression"), dict(num_labels=1)])
+@pytest.mark.parametrize("choices", [dict(problem_type="multi_label_classification"), dict(num_labels=1, problem_type="regression"),
+                                     dict(num_labels=1)])
 @pytest.mark.parametrize("family", ["bert", "gpt2", "distilbert"])
 def test_labels_that_stand_alone_are_explained_one_by_one(family, choices):
     model = make(family, **choices)

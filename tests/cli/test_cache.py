@@ -42,7 +42,7 @@ def root(tmp_path, monkeypatch):
 
 
 def rows(out):
-    return {o[0]: (o[2], o[3]) for line in out.splitlines() if (o := [p.strip() for p in line.split("│")[1:-1]])}
+    return {o[0]: (o[2], o[3]) for line in out.splitlines() if any(o := [p.strip() for p in line.split("│")[1:-1]]) and o[0]}
 
 
 def test_it_lists_kind_number_and_size(root, capsys, monkeypatch):

@@ -146,7 +146,7 @@ def two_files(d):
     row("fewer texts than none", "attribute", "a", "--texts", -1, line=f"texts is -1: {WHOLE} 0 and"),
     Fault("store below a file", beside_a_file("attribute", "a", "--out", "{}/store"), r"taken/store: cannot be written \(a file stands in its way\)"),
     row("notebook unknown", "notebook", "alhpa", line="notebook 'alhpa' is unknown: take one of alpha"),
-    Fault("notebook below a file", beside_a_file("notebook", "alpha", "--out", "{}/a.ipynb"), "taken: .*: check"),
+    Fault("notebook below a file", beside_a_file("notebook", "alpha", "--out", "{}/a.ipynb"), r"taken.*: cannot be written \(File exists\)"),
 )
 def test_compare_attribute_and_notebook_refuse(fault, tmp_path, capsys, monkeypatch): check(fault, tmp_path, capsys, monkeypatch)
 
