@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..runtime import content_key
-from ..attribution import cached_array, run_settings
+from ..attribution import cached_array, weights_key
 
 # %% ../../nbs/04_student/initial_embeddings.ipynb #388f8f1d
 @torch.no_grad()
@@ -37,7 +37,8 @@ def vocabulary_vectors(
     "`token_vectors` of the whole vocabulary, kept."
     pieces = range(teacher.model.config.vocab_size)
     def compute(): return token_vectors(teacher, pieces, progress=progress).numpy()
-    found = cached_array("vocabulary", content_key(run_settings(teacher)), compute)
+    ends = teacher.tokenizer.cls_token_id, teacher.tokenizer.sep_token_id
+    found = cached_array("vocabulary", content_key(weights_key(teacher.model), ends), compute)
     return torch.from_numpy(found)
 
 # %% ../../nbs/04_student/initial_embeddings.ipynb #f71e5904

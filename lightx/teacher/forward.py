@@ -78,12 +78,16 @@ def own_logits(
     return plain_forward(model)(model.get_input_embeddings()(input_ids), attention_mask, read_positions(model, input_ids, attention_mask))
 
 # %% ../../nbs/02_teacher/forward.ipynb #6f923f20
-def stand_alone(model) -> bool:
+def stand_alone(
+    model # a sequence classifier of transformers
+) -> bool:
     "Whether each logit of a classifier is read by itself: of several labels, or a number."
     return model.config.problem_type in ("multi_label_classification", "regression") or model.config.num_labels == 1
 
 # %% ../../nbs/02_teacher/forward.ipynb #ac3336a0
-def max_positions(model) -> int: # tokens
+def max_positions(
+    model # a sequence classifier of transformers
+) -> int: # tokens
     "The longest text that a model can read."
     limit = getattr(model.config, "max_position_embeddings", None) or 0
     if limit <= 0 or model.config.model_type in ("xlnet", "t5", "mt5", "umt5"): return 10**9

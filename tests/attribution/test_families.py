@@ -31,7 +31,9 @@ FAMILIES = {
     "opt": (hf.OPTConfig, dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, ffn_dim=48, word_embed_proj_dim=32, vocab_size=60,
                                num_labels=3, max_position_embeddings=64) | ENDS),
     "bart": (hf.BartConfig, dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
-                                 encoder_ffn_dim=48, decoder_ffn_dim=48, vocab_size=60, num_labels=3, max_position_embeddings=64, decoder_start_token_id=2) | ENDS),
+                                 encoder_ffn_dim=48, decoder_ffn_dim=48,
+                                 vocab_size=60, num_labels=3, max_position_embeddings=64,
+                                 decoder_start_token_id=2) | ENDS),
     "t5": (hf.T5Config, dict(d_model=32, d_kv=16, num_layers=2, num_heads=2, d_ff=48, vocab_size=60, num_labels=3, decoder_start_token_id=0,
                              pad_token_id=0, eos_token_id=2)),
 }

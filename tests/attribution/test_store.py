@@ -116,7 +116,7 @@ def test_other_weights_are_another_run(tmp_path):
 
 
 def test_texts_above_the_tolerance_are_counted_and_marked(tmp_path, caplog):
-    made = explain_corpus(make_teacher(), IDS[:5], tmp_path / "s", tol=1e-9, max_steps=16, progress=False)
+    made = explain_corpus(make_teacher(), IDS[:5], tmp_path / "s", tol=1e-6, max_steps=16, progress=False)
     assert made.above.all() and "5 of 5 texts are above the tolerance" in caplog.text
 
 
