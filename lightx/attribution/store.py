@@ -18,6 +18,7 @@ from safetensors.numpy import load as load_shard, save as save_shard
 
 import lightx
 from ..runtime import atomic_path, cache_dir, content_key, content_name, InputError, kept, leftovers, log, remove, set_aside
+from ..teacher import stand_alone
 
 # %% ../../nbs/03_attribution/store.ipynb #90ab8b0c
 def text_key(
@@ -60,7 +61,8 @@ def run_settings(
     **settings  # target, baseline, tolerance, ...
 ) -> dict:
     "Everything but the text that an explanation depends on, readable."
-    return dict(weights=weights_key(teacher.model), tokenizer=tokenizer_key(teacher.tokenizer), version=lightx.__version__, **settings)
+    of = dict(weights=weights_key(teacher.model), alone=stand_alone(teacher.model), tokenizer=tokenizer_key(teacher.tokenizer))
+    return of | dict(version=lightx.__version__, **settings)
 
 # %% ../../nbs/03_attribution/store.ipynb #e66ce6ce
 FIELDS = ("logits", "baseline_logits", "delta", "steps", "error", "above")

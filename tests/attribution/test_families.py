@@ -4,10 +4,12 @@ from functools import partial
 import pytest
 import torch
 import transformers as hf
+from conftest import make_tokenizer
 
-from lightx.attribution import integrated_gradients as measured_precision, plain_integrated_gradients
+from lightx.attribution import explain_corpus, fill_store, integrated_gradients as measured_precision, plain_integrated_gradients, run_settings
 from lightx.runtime import InputError
-from lightx.teacher import check_forward, max_positions, own_logits, plain_forward, predict_logits, read_positions, stand_alone
+from lightx.student import vocabulary_vectors
+from lightx.teacher import check_forward, max_positions, own_logits, plain_forward, predict_logits, read_positions, stand_alone, Teacher
 
 integrated_gradients = partial(measured_precision, precision="float32")
 
@@ -155,3 +157,16 @@ def test_labels_that_stand_alone_are_explained_one_by_one(family, choices):
     for target in ("centred", "probabilities"):
         with pytest.raises(InputError, match="decides about each label by itself .*: take logits"):
             integrated_gradients(model, *batch(), target=target)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_a_store_explains_labels_that_stand_alone(family, tmp_path):
+    teachers = [Teacher(make(family, problem_type=o), make_tokenizer()) for o in ("multi_label_classification", "single_label_classification")]
+    several, one = (explain_corpus(o, TEXTS, progress=False, precision="float32", tol=0.01, max_steps=64) for o in teachers)
+    assert several.values[0].shape == (len(TEXTS[0]), 3) and abs(several.values[0].sum(1)).max() > 1e-3 # not centred
+    assert abs(one.values[0].astype(float).sum(1)).max() < 0.05
+    assert run_settings(teachers[0]) != run_settings(teachers[1]) # else one would be given the other's
+    with pytest.raises(InputError, match="take logits"):
+        fill_store(teachers[0], TEXTS, tmp_path / "s", target="centred", progress=False)
+    assert not (tmp_path / "s").exists()
+    assert vocabulary_vectors(teachers[0], progress=False).shape[0] == 60
