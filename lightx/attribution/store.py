@@ -61,7 +61,8 @@ def run_settings(
     **settings  # target, baseline, tolerance, ...
 ) -> dict:
     "Everything but the text that an explanation depends on, readable."
-    of = dict(weights=weights_key(teacher.model), alone=stand_alone(teacher.model), tokenizer=tokenizer_key(teacher.tokenizer))
+    problem = "each label alone" if stand_alone(teacher.model) else "one of several classes"
+    of = dict(weights=weights_key(teacher.model), problem_type=problem, tokenizer=tokenizer_key(teacher.tokenizer))
     return of | dict(version=lightx.__version__, **settings)
 
 # %% ../../nbs/03_attribution/store.ipynb #e66ce6ce

@@ -317,7 +317,7 @@ def test_a_manifest_that_lacks_a_setting_is_another_run(store, tmp_path):
     (folder / "manifest.json").write_text('{"sharding": {"max_tokens": 5, "shard_texts": 5}}')
     with pytest.raises(InputError, match="manifest.json: damaged"):
         verify(TEACHER, IDS, folder)
-    with pytest.raises(InputError, match="made with another weights and tokenizer and version and target"):
+    with pytest.raises(InputError, match="made with another weights and problem_type and tokenizer and version and target"):
         fill_store(TEACHER, IDS, folder, progress=False)
 
 
