@@ -58,11 +58,7 @@ class Batcher:
         few: int = 16   # texts that are answered at once, without another thread
     ):
         self.answer, self.most, self.few, self.waiting, self.new = answer, most, few, [], asyncio.Event()
-
-    @property
-    def line(self) -> int: # texts that wait
-        "How long the line is."
-        return sum(len(texts) for texts, _ in self.waiting)
+        self.line = 0 # texts that wait
 
     async def ask(self,
         texts: list[str] # of one request
@@ -70,6 +66,7 @@ class Batcher:
         "The answers to one request."
         ready = asyncio.get_running_loop().create_future()
         self.waiting.append((texts, ready))
+        self.line += len(texts)
         self.new.set()
         return await ready
 
@@ -78,7 +75,7 @@ class Batcher:
         size, n = 0, 0
         while n < len(self.waiting) and (n == 0 or size + len(self.waiting[n][0]) <= self.most):
             size, n = size + len(self.waiting[n][0]), n + 1
-        taken, self.waiting = self.waiting[:n], self.waiting[n:]
+        taken, self.waiting, self.line = self.waiting[:n], self.waiting[n:], self.line - size
         return taken
 
     async def run(self):

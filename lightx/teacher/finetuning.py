@@ -153,7 +153,7 @@ def finetune(
         if not (math.isfinite(o) and o > 0): raise InputError(f"{k} is {o}: fine-tuning needs a number above 0")
     passes = int(epochs) if epochs == int(epochs) else epochs # 4 and 4.0 are the same training
     names, model = train.features["label"].names, find_model(name)
-    key = content_key(model_key(model), fingerprint(train), names, max_length, passes, lr, seed)
+    key = content_key(model_key(model), fingerprint(train), max_length, passes, lr, seed) # class names are in the fingerprint
     def make(folder):
         from transformers import set_seed
         set_seed(seed) # the new head starts from random numbers
