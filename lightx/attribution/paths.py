@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .plain import apply_target, BASELINES, class_gradients
 from ..runtime import check_choice, InputError
-from ..teacher import Encoder, fast_forward, max_positions, read_positions, stand_alone
+from ..teacher import fast_forward, max_positions, read_positions, stand_alone
 
 # %% ../../nbs/03_attribution/paths.ipynb #3ed9b71a
 def chosen_target(
@@ -151,7 +151,7 @@ def cheapest_gradients(self:Paths,
     "`gradients`, by backward passes or forward mode, whichever is cheaper."
     backwards = self.classes - (self.target != "logits")
     width = self.width(texts)
-    if not isinstance(self.quick, Encoder) or width >= backwards: return self.gradients(texts, t)
+    if not isinstance(self.quick, torch.nn.Module) or width >= backwards: return self.gradients(texts, t)
     some = max(1, self.most // (TOKENS * width))
     found = [self.forward_mode_gradients(*o) for o in zip(texts.split(some), t.split(some))]
     return torch.cat([F.pad(o, (0, 0, 0, width - o.shape[1])) for o in found])
