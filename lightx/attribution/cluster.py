@@ -73,17 +73,18 @@ def on_ray(
     for row in rows.map(Worker, fn_constructor_args=(kept,), compute=pool, **need).iter_rows(): yield plan[row["number"]], row["data"]
 
 # %% ../../nbs/03_attribution/cluster.ipynb #b930b4e9
-def _settled(kept, longest, memory, precision):
+def _settled(kept, longest, memory, precision, tol):
     "`chosen_precision` and `measured_sharding` of a worker."
     import ray
     teacher = on_best_device(ray.get(kept[0]))
-    precision = chosen_precision(precision, teacher.model.device)
+    precision = chosen_precision(precision, teacher.model.device, tol)
     return precision, measured_sharding(teacher, longest, memory, precision)
 
 def fill_store_on_ray(
     teacher,                          # `Teacher`
     ids: list[list[int]],             # N lists of token ids
     folder: str | Path | None = None, # of the store
+    tol: float = 0.01,                # relative completeness error allowed
     precision: str = "auto",          # see `lightx.attribution.PRECISIONS`
     memory: float = 2,                # GiB that a pass may use
     sharding: dict | None = None,     # `max_tokens` and `shard_texts` of a new store; default: measured on a worker
@@ -96,8 +97,8 @@ def fill_store_on_ray(
     teacher = teacher._replace(model=teacher.model.cpu()) # from where it can go to any worker
     if sharding is None or precision == "auto":
         settle = ray.remote(**worker_resources(cores))(_settled)
-        precision, measured = ray.get(settle.remote([ray.put(teacher)], sorted(ids, key=len)[-8:], memory, precision))
-    return fill_store(teacher, ids, folder, precision=precision, memory=memory, sharding=sharding or measured,
+        precision, measured = ray.get(settle.remote([ray.put(teacher)], sorted(ids, key=len)[-8:], memory, precision, tol))
+    return fill_store(teacher, ids, folder, tol=tol, precision=precision, memory=memory, sharding=sharding or measured,
                       engine=partial(on_ray, cores=cores), **kwargs)
 
 # %% ../../nbs/03_attribution/cluster.ipynb #525bcd8e

@@ -82,6 +82,7 @@ def fill_store(
     tol: float = 0.01,                # relative completeness error allowed
     max_steps: int = 128,             # gradient evaluations a text at most
     precision: str = "auto",          # see `lightx.attribution.PRECISIONS`
+    top: int = 0,                     # the most probable classes, explained by themselves, the others by their mean; 0: all by themselves
     memory: float = 2,                # GiB that a pass may use
     sharding: dict | None = None,     # `max_tokens` and `shard_texts` of a new store; default: measured
     engine=in_process,                # what makes the bytes of the shards of a plan
@@ -90,9 +91,9 @@ def fill_store(
     "Explain the texts of a corpus that a store lacks."
     target = chosen_target(teacher.model, target)
     check_settings(target, baseline, precision)
-    check_numbers(tol=tol, max_steps=max_steps, memory=memory)
-    precision = chosen_precision(precision, teacher.model.device)
-    choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
+    check_numbers(tol=tol, max_steps=max_steps, memory=memory, top=top)
+    precision = chosen_precision(precision, teacher.model.device, tol)
+    choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision, top=top)
     settings = run_settings(teacher, **choices)
     folder = Path(folder or store_folder(settings))
     check_store(folder)
@@ -185,7 +186,7 @@ def attribute(
     label: str = "label",          # column of labels, for a teacher that is to be fine-tuned
     max_length: int = 128,         # tokens a text at most
     progress: bool = True,         # show bars
-    **choices                      # others of `fill_store`: target, baseline, tol, max_steps, precision, memory
+    **choices                      # others of `fill_store`: target, baseline, tol, max_steps, precision, memory, top
 ) -> list[Answer]:
     "A teacher's answers for texts, with the attribution of every word to every class."
     if out: check_store(out)
@@ -245,7 +246,7 @@ def verify(
     "Read a whole store, and explain a sample of its texts again."
     needed = "target", "baseline", "tol", "max_steps", "precision"
     settings = read_manifest(folder, needed)
-    choices = {k: settings[k] for k in needed}
+    choices = {k: settings[k] for k in (*needed, "top") if k in settings}
     store = Store(folder, run_settings(teacher, **choices))
     there = [o for o in ids if text_key(o) in store.where]
     seen = [(row["error"], row["above"]) for _, row in store.rows(there)]

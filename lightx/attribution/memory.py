@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from .adaptive import _rough_type, frozen
+from .adaptive import chosen_precision, frozen, rough_type
 from .paths import Paths
 from ..runtime import InputError
 from ..teacher import measure_seconds
@@ -39,11 +39,12 @@ def best_max_tokens(
     input_ids: torch.Tensor,      # [B, T], the longest texts that are to come
     attention_mask: torch.Tensor, # [B, T], 1 = token
     memory: float = 2,            # GiB that a pass may use
-    precision: str = "auto"       # see `PRECISIONS`
+    precision: str = "auto",      # see `PRECISIONS`
+    tol: float = 0.01             # relative completeness error allowed
 ) -> int:                         # tokens
     "The number of tokens in a pass from which on a larger one is no faster, or the most that fit into `memory`."
     with frozen(model):
-        paths = Paths(model, input_ids, attention_mask, dtype=_rough_type(precision, input_ids.device))
+        paths = Paths(model, input_ids, attention_mask, dtype=rough_type(chosen_precision(precision, input_ids.device, tol)))
         length, need = input_ids.shape[1], gradient_bytes(paths)
         if (most := int(memory * 2**30 / need)) < 1:
             raise InputError(f"memory {memory:g} GiB is too little: one text of {length} tokens needs {need / 2**30:.2g} GiB: "

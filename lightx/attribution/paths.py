@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .plain import apply_target, BASELINES, class_gradients
 from ..runtime import check_choice, InputError
-from ..teacher import fast_forward, max_positions, read_positions, stand_alone
+from ..teacher import fast_forward, faster_dtype, max_positions, read_positions, stand_alone
 
 # %% ../../nbs/03_attribution/paths.ipynb #3ed9b71a
 def chosen_target(
@@ -46,9 +46,12 @@ class Paths:
                              "truncate it with max_length")
         self.mask, self.target, self.classes, self.most = attention_mask, target, model.config.num_labels, max_tokens
         self.read, self.alone = read_positions(model, input_ids, attention_mask), stand_alone(model)
-        self.lengths = attention_mask.sum(1).cpu()
+        self.lengths, self.top = attention_mask.sum(1).cpu(), None
         self.exact = fast_forward(model)
         self.quick = fast_forward(model, dtype) if dtype else self.exact
+        # Where the path turns need not be known exactly.
+        cheapest = faster_dtype(input_ids.device) if model.dtype == torch.float32 else None
+        self.rough = self.quick if cheapest in (None, dtype, torch.float32) else fast_forward(model, cheapest)
         table = model.get_input_embeddings()
         with torch.no_grad():
             x = table(input_ids)
@@ -94,6 +97,45 @@ def batches(self:Paths,
         yield batch, found
         done = batch.stop
 
+# %% ../../nbs/03_attribution/paths.ipynb #f458d446
+@patch
+def keep_top(self:Paths,
+    logits: torch.Tensor, # [B, C], of the texts
+    top: int              # classes
+):
+    "From now on explain the most probable classes of each text, and the mean of the others."
+    self.top = logits.topk(top).indices
+
+@patch(as_prop=True)
+def outputs(self:Paths) -> int: # C, or top + 1
+    "How many functions are explained."
+    return self.classes if self.top is None else self.top.shape[1] + 1
+
+@patch(as_prop=True)
+def free(self:Paths) -> int: # see `class_gradients`
+    "How many classes the last function stands for, if it follows from the others."
+    return 0 if self.target == "logits" else self.classes - self.outputs + 1
+
+@patch
+def explained(self:Paths,
+    logits: torch.Tensor, # [P, C]
+    texts: torch.Tensor   # [P], row of the text
+) -> torch.Tensor:        # [P, C], or [P, top + 1]
+    "What is explained, from logits."
+    y = apply_target(logits, self.target)
+    if self.top is None: return y
+    some = y.gather(1, self.top[texts])
+    return torch.cat([some, (y.sum(1) - some.sum(1))[:, None] / (self.classes - some.shape[1])], 1)
+
+@patch
+def of_all_classes(self:Paths,
+    values: torch.Tensor # [B, ..., C or top + 1]
+) -> torch.Tensor:       # [B, ..., C]
+    "Each class's own value, or the mean's."
+    if self.top is None: return values
+    top = self.top.view(len(values), *[1] * (values.dim() - 2), -1).expand(*values.shape[:-1], -1)
+    return values[..., -1:].repeat(*[1] * (values.dim() - 1), self.classes).scatter(-1, top, values[..., :-1])
+
 # %% ../../nbs/03_attribution/paths.ipynb #391e2282
 @patch
 @torch.no_grad()
@@ -112,19 +154,19 @@ def logits(self:Paths,
 def target_values(self:Paths,
     texts: torch.Tensor, # [P], row of the text
     t: torch.Tensor      # [P], place on its path
-) -> torch.Tensor:       # [P, C]
+) -> torch.Tensor:       # [P, C], or [P, top + 1]
     "The target at points on the paths."
-    return apply_target(self.logits(texts, t), self.target)
+    return self.explained(self.logits(texts, t), texts)
 
 @patch
 def gradients(self:Paths,
     texts: torch.Tensor, # [P], row of the text
     t: torch.Tensor      # [P], place on its path
 ) -> torch.Tensor:       # [P, T, C]
-    "Directional derivatives of each class along the step of each token: a forward pass, and a backward pass for each class but one that follows."
+    "Directional derivatives of what is explained along the step of each token: a forward pass, and a backward pass for each class but one that follows."
     x, step, rest = self.at(texts, t)
-    y = apply_target(self.quick(x.requires_grad_(), *rest), self.target)
-    return class_gradients(x, y, step, free=self.target != "logits")
+    y = self.explained(self.quick(x.requires_grad_(), *rest), texts)
+    return class_gradients(x, y, step, free=self.free)
 
 # %% ../../nbs/03_attribution/paths.ipynb #e9e1cd24
 @patch
@@ -135,7 +177,7 @@ def forward_mode_gradients(self:Paths,
 ) -> torch.Tensor:       # [P, T, C]
     "The same as `gradients` by forward mode: one step of each token, carried to all classes."
     x, step, rest = self.at(texts, t)
-    def answer(o): return apply_target(self.quick(o, *rest), self.target)
+    def answer(o): return self.explained(self.quick(o, *rest), texts)
     def moved(token): return torch.func.jvp(answer, (x,), (step * token[:, None],))[1]
     tokens = torch.eye(x.shape[1], device=x.device)
     # The fused kernels of attention have no forward derivative.
@@ -149,7 +191,7 @@ def cheapest_gradients(self:Paths,
     t: torch.Tensor      # [P], place on its path
 ) -> torch.Tensor:       # [P, T, C]
     "`gradients`, by backward passes or forward mode, whichever is cheaper."
-    backwards = self.classes - (self.target != "logits")
+    backwards = self.outputs - bool(self.free)
     width = self.width(texts)
     if not isinstance(self.quick, torch.nn.Module) or width >= backwards: return self.gradients(texts, t)
     some = max(1, self.most // (TOKENS * width))

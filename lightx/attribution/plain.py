@@ -35,15 +35,15 @@ def class_gradients(
     x: torch.Tensor,             # [P, T, D], points that `y` was computed from
     y: torch.Tensor,             # [P, C]
     step: torch.Tensor,          # [P, T, D], direction for each token
-    free: bool,                  # the classes sum to a constant, so the last one follows
+    free: float,                 # how often the last class counts in a sum over the classes that is constant, so that it follows; 0: none is
     differentiable: bool = False # keep the graph, so that the gradients have gradients themselves
 ) -> torch.Tensor:               # [P, T, C]
     "The directional derivative of each class of `y` along the step of each token of `x`: a backward pass for each class."
     gradients = []
-    for c in range(last := y.shape[1] - free):
+    for c in range(last := y.shape[1] - bool(free)):
         g, = torch.autograd.grad(y[:, c].sum(), x, retain_graph=differentiable or c < last - 1, create_graph=differentiable)
         gradients.append((g * step).sum(-1))
-    if free: gradients.append(-sum(gradients))
+    if free: gradients.append(-sum(gradients) / free)
     return torch.stack(gradients, -1)
 
 # %% ../../nbs/03_attribution/plain.ipynb #cb8c9b75

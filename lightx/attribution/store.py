@@ -63,7 +63,8 @@ def run_settings(
     "Everything but the text that an explanation depends on, readable."
     problem = "each label alone" if stand_alone(teacher.model) else "one of several classes"
     of = dict(weights=weights_key(teacher.model), problem_type=problem, tokenizer=tokenizer_key(teacher.tokenizer))
-    return of | dict(version=lightx.__version__, **settings)
+    # Without `top` where all classes are explained, so that stores keep the key that they had.
+    return of | dict(version=lightx.__version__) | {k: o for k, o in settings.items() if o or k != "top"}
 
 # %% ../../nbs/03_attribution/store.ipynb #e66ce6ce
 FIELDS = ("logits", "baseline_logits", "delta", "steps", "error", "above")

@@ -190,6 +190,7 @@ def attribute(
     tol: Annotated[float, option("Completeness error allowed, relative to the spread over the classes.")] = 0.01,
     max_steps: Annotated[int, option("Gradient evaluations a text at most.")] = 128,
     precision: Annotated[str, option("float32, bfloat16, or auto: what the machine multiplies fastest.")] = "auto",
+    top: Annotated[int, option("Explain so many of the most probable classes by themselves, the others by their mean; 0: all by themselves.")] = 0,
     memory: Annotated[float, option("GiB that a pass may use.")] = 2,
     engine: Annotated[Engine, option("Where it is computed: here, or on a Ray cluster.")] = "local",
     cores: Annotated[int, option("Cores of a worker on a cluster without GPUs.")] = 2,
@@ -203,14 +204,14 @@ def attribute(
     quiet()
     data = one_source(source, data)
     check_settings(target or "centred", baseline, precision)
-    check_numbers(texts=texts, max_length=max_length, tol=tol, max_steps=max_steps, memory=memory, cores=cores)
+    check_numbers(texts=texts, max_length=max_length, tol=tol, max_steps=max_steps, memory=memory, cores=cores, top=top)
     for o in ("train", "ray")[:1 + (engine == "ray")]: check_extra(o)
     if not verify: check_room(out.absolute().parent if out else cache_dir(), product=out or "")
     if out and not verify: check_store(out)
     wanted = load_texts(data, split, text, label)[:texts or None]
     finetuned = teacher_for(teacher, data, text, label, max_length)
     ids, target = tokenize(finetuned.tokenizer, wanted, max_length), chosen_target(finetuned.model, target)
-    choices = dict(folder=out, target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision)
+    choices = dict(folder=out, target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision, top=top)
     if verify: show_verdict(finetuned, ids, **choices)
     else: show_store(finetuned, ids, engine, memory=memory, cores=cores, **choices)
 
@@ -237,7 +238,7 @@ def show_verdict(
     from dataclasses import asdict
     from lightx.attribution import chosen_precision, run_settings, store_folder, verify
     from lightx.runtime import InputError
-    choices["precision"] = chosen_precision(choices["precision"], teacher.model.device)
+    choices["precision"] = chosen_precision(choices["precision"], teacher.model.device, choices["tol"])
     folder = folder or store_folder(run_settings(teacher, **choices))
     found = verify(teacher, ids, folder)
     show_table("Verified", asdict(found) | dict(store=folder))

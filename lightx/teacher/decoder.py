@@ -45,7 +45,7 @@ class DecoderLayer(torch.nn.Module):
         self.size, self.scale, self.mlp, self.mix = own.head_dim, own.scaling, layer.mlp, own.c_proj if gpt2 else own.o_proj
         self.before, self.between = (layer.ln_1, layer.ln_2) if gpt2 else (layer.input_layernorm, layer.post_attention_layernorm)
         self.asks, self.rows = self.mix.weight.shape[0 if gpt2 else 1], len(self.weight) # rows of the queries, and of all
-        self.norms = [getattr(own, f"{o}_norm", None) for o in "qk"]
+        self.norms = torch.nn.ModuleList(getattr(own, f"{o}_norm", torch.nn.Identity()) for o in "qk")
 
     def forward(self,
         h: torch.Tensor,                # [B, T, D]
@@ -59,7 +59,7 @@ class DecoderLayer(torch.nn.Module):
         x = self.before(h)
         if read is None: q, k, v = heads(x, slice(None)).split([o // self.size for o in self._sizes()], 1)
         else: q, (k, v) = heads(at(x), slice(self.asks)), heads(x, slice(self.asks, None)).chunk(2, 1)
-        q, k = (o if norm is None else norm(o) for o, norm in zip((q, k), self.norms))
+        q, k = (norm(o) for o, norm in zip((q, k), self.norms))
         if places: q, k = _turned(q, [o if read is None else o[0, read][:, None] for o in places]), _turned(k, places)
         k, v = (o.repeat_interleave(q.shape[1] // o.shape[1], 1) for o in (k, v))
         seen = None if read is None else (torch.arange(h.shape[1], device=h.device) <= read[:, None])[:, None, None]
@@ -87,7 +87,8 @@ class Decoder(torch.nn.Module):
     def forward(self,
         embeddings: torch.Tensor, # [B, T, D], of the words alone
         mask: torch.Tensor,       # [B, T], 1 = token; padded on the right
-        read: torch.Tensor        # [B], see `read_positions`
+        read: torch.Tensor,       # [B], see `read_positions`
+        segments=None             # not looked at: decoders know none
     ) -> torch.Tensor:            # [B, C]
         "Logits."
         base, (texts, length) = self.model.base_model, mask.shape

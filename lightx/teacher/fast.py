@@ -29,7 +29,9 @@ def fast_forward(
     mask, read = torch.tensor([[1] * 6, [1] * 4 + [0] * 2], device=table.device), torch.tensor([5, 3], device=table.device)
     kind = Decoder if model.config.model_type in DECODERS else Encoder
     try:
-        if _agree(kind(model)(probe, mask, read), plain_forward(model)(probe, mask, read)): return kind(model, dtype)
+        if _agree(kind(model)(probe, mask, read), plain_forward(model)(probe, mask, read)):
+            (made := kind(model, dtype))(probe, mask, read) # what can't be computed in a type is found here
+            return made
     except (KeyError, AttributeError, TypeError, RuntimeError): pass # not of a known family, or changed
     return plain_forward(copy.deepcopy(model).to(dtype) if dtype else model)
 
