@@ -116,6 +116,7 @@ def free(self:Paths) -> int: # see `class_gradients`
     "How many classes the last function stands for, if it follows from the others."
     return 0 if self.target == "logits" else self.classes - self.outputs + 1
 
+# %% ../../nbs/03_attribution/paths.ipynb #4b15dee1
 @patch
 def explained(self:Paths,
     logits: torch.Tensor, # [P, C]

@@ -9,7 +9,8 @@ from conftest import make_tokenizer
 from lightx.attribution import explain_corpus, fill_store, integrated_gradients as measured_precision, plain_integrated_gradients, run_settings
 from lightx.runtime import InputError
 from lightx.student import vocabulary_vectors
-from lightx.teacher import check_forward, max_positions, own_logits, plain_forward, predict_logits, read_positions, stand_alone, Teacher
+from lightx.teacher import (check_forward, Decoder, fast_forward, max_positions, own_logits, plain_forward, predict_logits, read_positions,
+                            stand_alone, Teacher)
 
 integrated_gradients = partial(measured_precision, precision="float32")
 
@@ -170,3 +171,30 @@ def test_a_store_explains_labels_that_stand_alone(family, tmp_path):
         fill_store(teachers[0], TEXTS, tmp_path / "s", target="centred", progress=False)
     assert not (tmp_path / "s").exists()
     assert vocabulary_vectors(teachers[0], progress=False).shape[0] == 60
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("target", ["logits", "centred", "probabilities"])
+def test_the_most_probable_classes_are_explained_as_among_all(family, target):
+    model = make(family, num_labels=9)
+    ids, mask = batch()
+    every, some = (integrated_gradients(model, ids, mask, target, n_steps=8, top=o) for o in (0, 3))
+    top = every.logits.topk(3).indices[:, None].expand(-1, ids.shape[1], -1)
+    torch.testing.assert_close(some.values.gather(2, top), every.values.gather(2, top), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(some.values.sum(-1), every.values.sum(-1), atol=1e-4, rtol=1e-3) # the others by their mean
+    assert all(len(set(o[0].tolist())) == 4 for o in some.values) # three classes, and the six others alike
+    torch.testing.assert_close(integrated_gradients(model, ids, mask, target, n_steps=8, top=8).values, every.values)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma"])
+def test_decoders_are_answered_by_their_last_token_alone(family):
+    model = make(family, sliding_window=6) if family == "mistral" else make(family)
+    quick, plain = fast_forward(model), plain_forward(model)
+    assert isinstance(quick, Decoder)
+    ids, mask = batch()
+    read, x = read_positions(model, ids, mask), model.get_input_embeddings()(ids).detach()
+    for given in (x[:, :5].clone(), x): # shorter than Mistral's window, and longer
+        seen, at = mask[:, :given.shape[1]], read.clamp_max(given.shape[1] - 1)
+        with torch.no_grad():
+            torch.testing.assert_close(quick(given, seen, at), plain(given, seen, at), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(fast_forward(model, torch.bfloat16)(x, mask, read), plain(x, mask, read), atol=0.05, rtol=0.1)
