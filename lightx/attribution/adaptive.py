@@ -219,14 +219,16 @@ def integrated_gradients(
     max_steps: int = 128,         # gradient evaluations a text at most
     n_steps: int | None = None,   # this many Gauss-Legendre points for each text, instead of what `tol` asks for
     max_tokens: int = 1536,       # tokens in one pass
-    precision: str = "auto"       # "float32", "bfloat16", or "auto": what this machine multiplies fastest
+    precision: str = "auto",      # "float32", "bfloat16", or "auto": what this machine multiplies fastest
+    token_type_ids: torch.Tensor | None = None # [B, T], segments of pairs; looked at if the model reads them
 ) -> Attributions:
     "Integrated Gradients of all classes for a batch of texts (Sundararajan, Taly and Yan, 2017)."
     rough, first = _rough_type(precision, input_ids.device), min(initial_nodes(tol), max_steps)
     if not n_steps and 2 * first > max_steps: rough = None # nothing would be left to explain a text again
     input_ids, attention_mask, order = padded_right(input_ids, attention_mask)
+    segments = None if token_type_ids is None else token_type_ids.gather(1, order)
     with frozen(model):
-        paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough)
+        paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough, segments)
         everyone = torch.arange(len(input_ids), device=input_ids.device)
         if n_steps: values, steps, ends = _uniform(paths, everyone, n_steps)
         # What bfloat16 leaves above the tolerance is noise, which more points don't lessen.
@@ -238,7 +240,7 @@ def integrated_gradients(
     result = Attributions(values, ends[:, 1], ends[:, 0], delta, steps, error, error > tol)
     if rough and not n_steps and (bad := result.above.clone()).any():
         again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first,
-                                     max_tokens=max_tokens, precision="float32")
+                                     max_tokens=max_tokens, precision="float32", token_type_ids=None if segments is None else segments[bad])
         again.steps += result.steps[bad]
         for o in fields(result): getattr(result, o.name)[bad] = getattr(again, o.name)
     result.values = torch.zeros_like(values).scatter(1, order[..., None].expand_as(values), result.values)

@@ -111,8 +111,8 @@ def _positions(names, text, label, where):
     "Which columns have the texts (two of pairs) and, if they are wanted, the labels."
     wanted = _columns(text, names)
     if label in wanted: raise InputError(f"{where}: column {label!r} is named for texts and for labels: name two columns")
-    if len(wanted) > 2: raise InputError(f"{where}: {text!r} are {len(wanted)} columns of texts: name one, or two of pairs, such as premise,hypothesis")
-    if len({*wanted}) < len(wanted): raise InputError(f"{where}: {text!r} is one column twice: name one, or two of pairs, such as premise,hypothesis")
+    odd = f"are {len(wanted)} columns of texts" if len(wanted) > 2 else "is one column twice" if len({*wanted}) < len(wanted) else ""
+    if odd: raise InputError(f"{where}: {text!r} {odd}: name one, or two of pairs, such as premise,hypothesis")
     if len(wanted) == 2 and label is not None:
         raise InputError(f"{where}: {text!r} are two columns of texts, and what is trained here reads one: name one; `lightx attribute` explains "
                          "a teacher that was fine-tuned on pairs")

@@ -18,8 +18,8 @@ def _short(tokenizer, text, max_length):
 
 def _note_truncated(encodings, what, max_length):
     "A notice for what was too long."
-    truncated = sum(bool(o.overflowing) for o in encodings)
-    if truncated: log.warning("%s of %s %s are longer than %s tokens and were truncated there", f"{truncated:,}", f"{len(encodings):,}", what, max_length)
+    n = sum(bool(o.overflowing) for o in encodings)
+    if n: log.warning("%s of %s %s are longer than %s tokens and were truncated there", f"{n:,}", f"{len(encodings):,}", what, max_length)
 
 def are_pairs(
     texts: list # of texts or of pairs

@@ -13,7 +13,7 @@ from operator import attrgetter
 import torch
 import torch.nn.functional as F
 
-from .forward import plain_forward
+from .forward import plain_forward, reads_segments
 
 # %% ../../nbs/02_teacher/encoder.ipynb #349cfac7
 class Layer(torch.nn.Module):
@@ -84,11 +84,13 @@ class Encoder(torch.nn.Module):
     def forward(self,
         embeddings: torch.Tensor, # [B, T, D], of the words alone
         mask: torch.Tensor,       # [B, T], 1 = token
-        read: torch.Tensor | None = None # not looked at: the first token is read
+        read: torch.Tensor | None = None,    # not looked at: the first token is read
+        segments: torch.Tensor | None = None # [B, T], of pairs, if the model reads them; default: all 0
     ) -> torch.Tensor:            # [B, C]
         "Logits."
         keep = None if mask.all() else mask[:, None, None].bool()
-        h = self.model.base_model.embeddings(input_ids=None, inputs_embeds=embeddings).to(self.dtype)
+        more = {} if segments is None else dict(token_type_ids=segments)
+        h = self.model.base_model.embeddings(input_ids=None, inputs_embeds=embeddings, **more).to(self.dtype)
         for layer in self.layers: h = layer(h, keep, first=layer is self.layers[-1])
         return self.head(self.model, h.to(embeddings.dtype))
 
@@ -104,7 +106,8 @@ def fast_forward(
     mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2], device=table.device)
     try:
         short = Encoder(model)
-        ours, theirs = short(probe, mask), plain_forward(model)(probe, mask)
+        segments = (mask.cumsum(1) > 2).long() if reads_segments(model) else None
+        ours, theirs = (o(probe, mask, None, segments) for o in (short, plain_forward(model)))
         if ours.shape == theirs.shape and (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max():
             return Encoder(model, dtype) if dtype else short
     except (KeyError, AttributeError, TypeError, RuntimeError): pass # not of a known family, or changed
