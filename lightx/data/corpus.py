@@ -156,7 +156,9 @@ def read_memory(
         texts, labels = map(list, data)
         if len(texts) != len(labels): raise InputError(f"{len(texts):,} texts with {len(labels):,} labels: give one label for each text")
         odd = next((row for row, o in enumerate(texts) if not isinstance(o, str)), None)
-        if odd is not None: raise InputError(f"one of the texts is {shown(texts[odd])} (row {odd + 1}): give strings")
+        if odd is not None:
+            more = "; `lightx attribute` explains a teacher that was fine-tuned on pairs" * isinstance(texts[odd], tuple)
+            raise InputError(f"one of the texts is {shown(texts[odd])} (row {odd + 1}): give strings{more}")
         df = checked_table(["text", "label"], [texts, labels].__getitem__, "text", "label", "data")
     elif isinstance(data, pd.DataFrame):
         df = checked_table(list(data.columns), lambda i: data.iloc[:, i].astype(object).tolist(), text, label, "data")
