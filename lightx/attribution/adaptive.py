@@ -236,14 +236,16 @@ def integrated_gradients(
     n_steps: int | None = None,   # this many Gauss-Legendre points for each text, instead of what `tol` asks for
     max_tokens: int = 1536,       # tokens in one pass
     precision: str = "auto",      # "float32", "bfloat16", or "auto": what this machine multiplies fastest, where `tol` allows it
-    top: int = 0                  # explain so many of the most probable classes by themselves, the others by their mean; 0: all by themselves
+    top: int = 0,                 # explain so many of the most probable classes by themselves, the others by their mean; 0: all by themselves
+    token_type_ids: torch.Tensor | None = None # [B, T], segments of pairs; looked at if the model reads them
 ) -> Attributions:
     "Integrated Gradients of all classes for a batch of texts (Sundararajan, Taly and Yan, 2017)."
     precision, first = chosen_precision(precision, input_ids.device, tol), min(initial_nodes(tol), max_steps)
     rough = rough_type(precision) if n_steps or 2 * first <= max_steps else None # nothing would be left to explain a text again
     input_ids, attention_mask, order = padded_right(input_ids, attention_mask)
+    segments = None if token_type_ids is None else token_type_ids.gather(1, order)
     with frozen(model):
-        paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough)
+        paths = Paths(model, input_ids, attention_mask, target, baseline, max_tokens, rough, segments)
         everyone = torch.arange(len(input_ids), device=input_ids.device)
         logits = _at(paths, everyone, torch.tensor([0., 1.], device=input_ids.device))
         if top and top < paths.classes - 1: paths.keep_top(logits[:, 1], top)
@@ -257,7 +259,8 @@ def integrated_gradients(
     result = Attributions(paths.of_all_classes(values), logits[:, 1], logits[:, 0], paths.of_all_classes(delta), steps, error, error > tol)
     if rough and not n_steps and (bad := result.above.clone()).any():
         again = integrated_gradients(model, input_ids[bad], attention_mask[bad], target, baseline, tol, max_steps - first,
-                                     max_tokens=max_tokens, precision="float32", top=top)
+                                     max_tokens=max_tokens, precision="float32", top=top,
+                                     token_type_ids=None if segments is None else segments[bad])
         again.steps += result.steps[bad]
         for o in fields(result): getattr(result, o.name)[bad] = getattr(again, o.name)
     result.values = torch.zeros_like(result.values).scatter(1, order[..., None].expand_as(result.values), result.values)

@@ -13,6 +13,7 @@ from pathlib import Path
 from .adaptive import chosen_precision
 from .corpus import Explainer, fill_store, measured_sharding
 from .store import Store
+from ..data import PairIds
 from ..runtime import InputError
 from ..teacher import best_device
 
@@ -33,10 +34,12 @@ class Worker:
         self.explainer = Explainer(on_best_device(given.teacher), **given.choices)
 
     def __call__(self,
-        row: dict # number, part
+        row: dict # number, part, segments
     ) -> dict:    # number, data
         "The bytes of a shard."
-        return dict(number=row["number"], data=self.explainer([[int(i) for i in o] for o in row["part"]]))
+        rows = ([list(map(int, o)) for o in both] for both in zip(row["part"], row["segments"]))
+        part = [PairIds(ids, segments) if segments else ids for ids, segments in rows]
+        return dict(number=row["number"], data=self.explainer(part))
 
 # %% ../../nbs/03_attribution/cluster.ipynb #c102f137
 def connect_to_ray():
@@ -68,7 +71,9 @@ def on_ray(
     need = worker_resources(cores)
     most = max(1, int(ray.cluster_resources()["GPU" if "num_gpus" in need else "CPU"]) // max(need.values()))
     kept = [ray.put(explainer)]
-    rows = ray.data.from_items([dict(number=i, part=o) for i, o in enumerate(plan)], override_num_blocks=len(plan))
+    # A row is columns of plain lists, so the segments of pairs travel beside their ids.
+    rows = [dict(number=i, part=[list(ids) for ids in o], segments=[getattr(ids, "segments", []) for ids in o]) for i, o in enumerate(plan)]
+    rows = ray.data.from_items(rows, override_num_blocks=len(plan))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
     for row in rows.map(Worker, fn_constructor_args=(kept,), compute=pool, **need).iter_rows(): yield plan[row["number"]], row["data"]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Explainer', 'measured_sharding', 'in_process', 'store_folder', 'fill_store', 'Explanations', 'warn_above', 'describe',
-           'explain_corpus', 'corpus_logits', 'teacher_answers', 'attribute', 'teacher_for', 'StoreReport', 'verify']
+           'explain_corpus', 'corpus_logits', 'attribute', 'teacher_for', 'StoreReport', 'verify']
 
 # %% ../../nbs/03_attribution/corpus.ipynb #ecd3f07b
 import hashlib, random
@@ -16,13 +16,14 @@ import torch
 from tqdm import tqdm
 
 import lightx
+from .answers import teacher_answers
 from .adaptive import check_settings, chosen_precision, integrated_gradients
 from .memory import best_max_tokens
 from .paths import chosen_target
 from .store import (cached_array, check_store, FIELDS, pack_shard, read_manifest, run_settings, Store, text_key, unpack_shard,
                                       weights_key)
-from ..data import load_corpus, load_texts, pad, tokenize
-from ..runtime import Answer, by_word, cache_dir, check_numbers, content_key, log, Reader
+from ..data import are_pairs, load_corpus, load_texts, model_inputs, pad, tokenize
+from ..runtime import Answer, cache_dir, check_numbers, content_key, InputError, log
 from ..teacher import is_finetuned, load_finetuned, load_teacher, predict_logits, Teacher
 
 # %% ../../nbs/03_attribution/corpus.ipynb #2c0e9c13
@@ -37,8 +38,8 @@ class Explainer:
         part: list[list[int]] # B lists of token ids
     ) -> bytes:
         "The attributions of some texts, as the bytes of a shard."
-        batch = (o.to(self.teacher.model.device) for o in pad(part, self.teacher.pad_id))
-        return pack_shard(part, integrated_gradients(self.teacher.model, *batch, **self.choices))
+        batch = model_inputs(part, self.teacher.pad_id, self.teacher.model.device)
+        return pack_shard(part, integrated_gradients(self.teacher.model, **batch, **self.choices))
 
 # %% ../../nbs/03_attribution/corpus.ipynb #081b8304
 def measured_sharding(
@@ -160,31 +161,15 @@ def corpus_logits(
     def compute(): return predict_logits(teacher.model, ids, teacher.pad_id, progress=progress).numpy()
     return cached_array("logits", content_key(run_settings(teacher), texts), compute)
 
-# %% ../../nbs/03_attribution/corpus.ipynb #03bef0c3
-def teacher_answers(
-    teacher,                       # `Teacher`
-    texts: list[str],              # N texts
-    explanations: Explanations,    # of the same texts, in the same order
-    max_length: int,               # tokens a text at most, as when they were explained
-    names: list[str] | None = None # C class names; default: the teacher's own
-) -> list[Answer]:
-    "What a teacher decides, with the attributions of its words."
-    reader, config = Reader(teacher.tokenizer.backend_tokenizer, max_length), teacher.model.config
-    names = names or [config.id2label[i] for i in range(config.num_labels)]
-    chances = torch.from_numpy(explanations.logits).softmax(-1).tolist()
-    return [Answer(text, dict(zip(names, p)), reading, *by_word(reading, values), logits, baseline)
-            for text, reading, p, values, logits, baseline in zip(texts, reader(texts), chances, explanations.values, explanations.logits,
-                                                                  explanations.baseline_logits)]
-
 # %% ../../nbs/03_attribution/corpus.ipynb #874b2ee2
 def attribute(
-    data,                          # a list of texts, a file (no labels needed), a corpus: see `lightx.data.load_texts`
+    data,                          # a list of texts or pairs, a file (no labels needed), a corpus: see `lightx.data.load_texts`
     teacher: str = "minilm",       # a folder or hub name of a fine-tuned classifier; a base model is fine-tuned on the corpus first
     out: str | Path | None = None, # folder of the store; default: in the cache
     split: str = "train",          # which texts of a corpus: "train" or "test"
-    text: str = "text",            # column of texts
+    text: str = "text",            # column of texts; two, such as "premise,hypothesis", of pairs
     label: str = "label",          # column of labels, for a teacher that is to be fine-tuned
-    max_length: int = 128,         # tokens a text at most
+    max_length: int = 128,         # tokens a text or a pair at most
     progress: bool = True,         # show bars
     **choices                      # others of `fill_store`: target, baseline, tol, max_steps, precision, memory, top
 ) -> list[Answer]:
@@ -192,7 +177,7 @@ def attribute(
     if out: check_store(out)
     check_numbers(max_length=max_length, **choices)
     texts = load_texts(data, split, text, label)
-    finetuned = teacher_for(teacher, data, text, label, max_length, progress)
+    finetuned = teacher_for(teacher, data, text, label, max_length, progress, are_pairs(texts))
     ids = tokenize(finetuned.tokenizer, texts, max_length)
     return teacher_answers(finetuned, texts, explain_corpus(finetuned, ids, out, progress=progress, **choices), max_length)
 
@@ -202,10 +187,12 @@ def teacher_for(
     text: str,              # column of texts
     label: str,             # column of labels
     max_length: int,        # tokens a text at most
-    progress: bool = True   # show a bar
+    progress: bool = True,  # show a bar
+    pairs: bool = False     # it is to explain pairs of texts
 ) -> Teacher:
-    "A fine-tuned classifier as it is; a base model, fine-tuned on a corpus for three epochs."
+    "A fine-tuned classifier as it is; a base model, fine-tuned on a corpus of single texts for three epochs."
     if is_finetuned(name): return load_teacher(name, max_length=max_length)
+    if pairs: raise InputError(f"{name}: a base model, and pairs of texts are not trained on here: give a classifier that was fine-tuned on pairs")
     return load_finetuned(name, load_corpus(data, text, label)["train"], max_length, epochs=3, lr=5e-5, progress=progress)
 
 # %% ../../nbs/03_attribution/corpus.ipynb #c47df444

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .plain import apply_target, BASELINES, class_gradients
 from ..runtime import check_choice, InputError
-from ..teacher import fast_forward, faster_dtype, max_positions, read_positions, stand_alone
+from ..teacher import fast_forward, faster_dtype, max_positions, read_positions, reads_segments, stand_alone
 
 # %% ../../nbs/03_attribution/paths.ipynb #3ed9b71a
 def chosen_target(
@@ -37,7 +37,8 @@ class Paths:
         target: str = "logits",          # see `TARGETS`
         baseline: str = "zero",          # see `BASELINES`
         max_tokens: int = 1536,          # tokens in one pass
-        dtype: torch.dtype | None = None # of the passes with gradients; default: the model's own
+        dtype: torch.dtype | None = None, # of the passes with gradients; default: the model's own
+        token_type_ids: torch.Tensor | None = None # [B, T], segments of pairs; looked at if the model reads them
     ):
         check_choice("baseline", baseline, BASELINES)
         chosen_target(model, target)
@@ -46,6 +47,7 @@ class Paths:
                              "truncate it with max_length")
         self.mask, self.target, self.classes, self.most = attention_mask, target, model.config.num_labels, max_tokens
         self.read, self.alone = read_positions(model, input_ids, attention_mask), stand_alone(model)
+        self.segments = token_type_ids if reads_segments(model) else None
         self.lengths, self.top = attention_mask.sum(1).cpu(), None
         self.exact = fast_forward(model)
         self.quick = fast_forward(model, dtype) if dtype else self.exact
@@ -68,11 +70,12 @@ class Paths:
     def at(self,
         texts: torch.Tensor,                              # [P], row of the text
         t: torch.Tensor                                   # [P], place on its path
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple]:        # [P, T, D], [P, T, D]; mask [P, T] and `read_positions` [P]
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple]:        # [P, T, D], [P, T, D]; mask [P, T], `read_positions` [P], segments [P, T] or None
         "Embeddings of points, the whole step from baseline to text, and what else a forward pass wants; T is the longest of these texts."
         width = self.width(texts)
         step = self.step[texts, :width]
-        return self.base + t[:, None, None] * step, step, (self.mask[texts, :width], self.read[texts])
+        segments = None if self.segments is None else self.segments[texts, :width]
+        return self.base + t[:, None, None] * step, step, (self.mask[texts, :width], self.read[texts], segments)
 
 # %% ../../nbs/03_attribution/paths.ipynb #528b9c97
 @patch

@@ -22,10 +22,12 @@ from ..teacher import stand_alone
 
 # %% ../../nbs/03_attribution/store.ipynb #90ab8b0c
 def text_key(
-    ids: list[int] # token ids of a text
+    ids: list[int] # token ids of a text, or of a pair as `PairIds`
 ) -> bytes:        # 16 bytes
-    "A key of the token ids of a text."
-    return hashlib.sha256(np.asarray(ids, dtype="<i4").tobytes()).digest()[:16]
+    "A key of the token ids of a text, and of the segments of a pair."
+    segments = getattr(ids, "segments", None)
+    more = b"" if segments is None else b"segments" + np.asarray(segments, dtype="<i4").tobytes()
+    return hashlib.sha256(np.asarray(ids, dtype="<i4").tobytes() + more).digest()[:16]
 
 # What a configuration says of names, versions and outputs, and of what the tensors themselves say, changes no logits.
 _NAMES = {"_name_or_path", "transformers_version", "architectures", "auto_map", "tokenizer_class", "id2label", "label2id", "problem_type",
@@ -178,7 +180,7 @@ class Store:
         ids: list[list[int]]    # N lists of token ids
     ) -> list[list[list[int]]]: # of each shard that is to be computed
         "The texts that are not there yet, sharded by like length."
-        texts = sorted({text_key(o): o for o in ids}.values(), key=lambda o: (len(o), o))
+        texts = sorted({text_key(o): o for o in ids}.values(), key=lambda o: (len(o), o, getattr(o, "segments", [])))
         size = self.sharding["shard_texts"]
         parts = ([o for o in texts[i:i + size] if text_key(o) not in self.where] for i in range(0, len(texts), size))
         return [o for o in parts if o]

@@ -181,7 +181,7 @@ def attribute(
     out: Annotated[Path | None, option("Folder of the store. Default: in the cache, where other commands find it.")] = None,
     split: Annotated[str, option("Which texts of a corpus: train or test.")] = "train",
     texts: Annotated[int, option("The first so many texts; 0 takes all.")] = 0,
-    text: Annotated[str, option("Column of texts.")] = "text",
+    text: Annotated[str, option("Column of texts; two of pairs, as premise,hypothesis.")] = "text",
     label: Annotated[str, option("Column of labels, for a teacher that is to be fine-tuned.")] = "label",
     max_length: Annotated[int, option("Tokens a text at most.")] = 128,
     target: Annotated[str | None, option("What is explained: logits, centred or probabilities. Default: centred; logits of a teacher that decides "
@@ -198,7 +198,7 @@ def attribute(
 ):
     "Explain a corpus with a teacher, into a store that is never computed twice."
     from lightx.attribution import check_settings, check_store, chosen_target, teacher_for
-    from lightx.data import load_texts, tokenize
+    from lightx.data import are_pairs, load_texts, tokenize
     from lightx.runtime import cache_dir, check_extra, check_numbers, check_room
     from lightx.teacher import quiet
     quiet()
@@ -209,7 +209,7 @@ def attribute(
     if not verify: check_room(out.absolute().parent if out else cache_dir(), product=out or "")
     if out and not verify: check_store(out)
     wanted = load_texts(data, split, text, label)[:texts or None]
-    finetuned = teacher_for(teacher, data, text, label, max_length)
+    finetuned = teacher_for(teacher, data, text, label, max_length, pairs=are_pairs(wanted))
     ids, target = tokenize(finetuned.tokenizer, wanted, max_length), chosen_target(finetuned.model, target)
     choices = dict(folder=out, target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision, top=top)
     if verify: show_verdict(finetuned, ids, **choices)

@@ -124,18 +124,21 @@ def from_datasets(
         for df in tables.values(): df["label"] = [renamed.get(o, o) for o in df.label]
     return to_corpus(tables, where, names or own, hold_out)
 
+def _from_hub(name):
+    "The splits of a data set of the hub."
+    from datasets import load_dataset
+    try: return load_dataset(name)
+    except Exception as e: # the hub's client raises a different class for each way of failing
+        raise InputError(f"{name}: no such file or folder, and the hub does not give it ({type(e).__name__}): "
+                         "check the name and the network, or give a folder of CSV files") from None
+
 def read_hub(
     name: str,           # for example "fancyzhx/ag_news"
     text: str = "text",  # column of texts
     label: str = "label" # column of labels
 ):                       # -> datasets.DatasetDict
     "A corpus from the Hugging Face hub."
-    from datasets import load_dataset
-    try: ds = load_dataset(name)
-    except Exception as e: # the hub's client raises a different class for each way of failing
-        raise InputError(f"{name}: no such file or folder, and the hub does not give it ({type(e).__name__}): "
-                         "check the name and the network, or give a folder of CSV files") from None
-    return from_datasets(ds, name, text, label)
+    return from_datasets(_from_hub(name), name, text, label)
 
 # %% ../../nbs/01_data/corpus.ipynb #3e4c8478
 def read_memory(
@@ -153,7 +156,9 @@ def read_memory(
         texts, labels = map(list, data)
         if len(texts) != len(labels): raise InputError(f"{len(texts):,} texts with {len(labels):,} labels: give one label for each text")
         odd = next((row for row, o in enumerate(texts) if not isinstance(o, str)), None)
-        if odd is not None: raise InputError(f"one of the texts is {shown(texts[odd])} (row {odd + 1}): give strings")
+        if odd is not None:
+            more = "; `lightx attribute` explains a teacher that was fine-tuned on pairs" * isinstance(texts[odd], tuple)
+            raise InputError(f"one of the texts is {shown(texts[odd])} (row {odd + 1}): give strings{more}")
         df = checked_table(["text", "label"], [texts, labels].__getitem__, "text", "label", "data")
     elif isinstance(data, pd.DataFrame):
         df = checked_table(list(data.columns), lambda i: data.iloc[:, i].astype(object).tolist(), text, label, "data")
@@ -161,6 +166,16 @@ def read_memory(
     return to_corpus({"train": df}, {"train": "data"}, names, hold_out)
 
 # %% ../../nbs/01_data/corpus.ipynb #47b6c7bd
+def _place(source):
+    "The file or folder that is named; None if it is a name on the hub."
+    try:
+        path = Path(source).expanduser()
+        there = bool(source) and path.exists()
+    except (OSError, RuntimeError) as e: raise InputError(f"{shown(source)}: no such file or folder ({e}): give a path that can be read") from None
+    if there: return path
+    if not source or path.suffix in (".csv", ".parquet") or source.startswith((".", "/", "~")):
+        raise InputError(f"{source or 'no name'}: no such file or folder: give one that is there")
+
 def load_corpus(
     source,                         # "bbc_news", a file, a folder, a name on the hub, a table, or (texts, labels)
     text: str = "text",             # column of texts
@@ -172,14 +187,8 @@ def load_corpus(
     if not isinstance(source, (str, Path)): return read_memory(source, text, label, given)
     source = str(source)
     if source == "bbc_news": return read_bbc()
-    try:
-        path = Path(source).expanduser()
-        there = bool(source) and path.exists()
-    except (OSError, RuntimeError) as e: raise InputError(f"{shown(source)}: no such file or folder ({e}): give a path that can be read") from None
-    if there: return read_files(path, text, label, given)
-    if not source or path.suffix in (".csv", ".parquet") or source.startswith((".", "/", "~")):
-        raise InputError(f"{source or 'no name'}: no such file or folder: give one that is there")
-    return read_hub(source, text, label)
+    path = _place(source)
+    return read_files(path, text, label, given) if path else read_hub(source, text, label)
 
 def corpus_name(
     source # see `load_corpus`
@@ -188,18 +197,42 @@ def corpus_name(
     if not isinstance(source, (str, Path)): return "data"
     return Path(source).expanduser().resolve().stem if str(source) != "bbc_news" else "bbc_news"
 
+# %% ../../nbs/01_data/corpus.ipynb #1c404b51
+def _checked_pairs(pairs):
+    "Tuples of two strings."
+    odd = next((row for row, o in enumerate(pairs, 1) if len(o) != 2), None)
+    if odd is not None: raise InputError(f"row {odd} is {shown(pairs[odd - 1])}: give pairs, tuples of two strings")
+    return checked_table(["first", "second"], lambda i: [o[i] for o in pairs], "first,second", None, "pairs").text.tolist()
+
+def _split_of(source, split, text):
+    "The texts of one split, without their labels, as a table."
+    from datasets import Dataset, DatasetDict
+    if isinstance(source, pd.DataFrame):
+        return checked_table(list(source.columns), lambda i: source.iloc[:, i].astype(object).tolist(), text, None, "data")
+    named = isinstance(source, (str, Path))
+    if named and (folder := _place(str(source))):
+        files = _split_files(folder)
+        if split not in files: raise InputError(f"{folder}: no test.csv or test.parquet in this folder: take the split train")
+        return read_table(files[split], text, None)
+    ds, name = _from_hub(str(source)) if named else DatasetDict(train=source) if isinstance(source, Dataset) else source, source if named else "data"
+    if not isinstance(ds, DatasetDict): raise InputError(f"data of type {type(ds).__name__}: give a file, a folder, a table, or a list of pairs")
+    own = next((o for o in ((split, "validation") if split == "test" else (split,)) if o in ds), None)
+    if own is None: raise InputError(f"{name}: no split {split!r}; it has {listed(ds)}: give one of them as a table")
+    return _from_dataset(ds[own], text, None, f"{name}/{own}")
+
 # %% ../../nbs/01_data/corpus.ipynb #18503bfc
 def load_texts(
-    source,                 # see `load_corpus`; a file needs no labels; or a list of texts
+    source,                 # see `load_corpus`; a file needs no labels; or a list of texts, or of pairs of texts
     split: str = "train",   # "train" or "test", where there are two
-    text: str = "text",     # column of texts
+    text: str = "text",     # column of texts; two, with a comma between them, of pairs
     label: str = "label"    # column of labels
-) -> list[str]:
-    "The texts of a file, or of one split of a corpus."
+) -> list[str] | list[tuple[str, str]]:
+    "The texts of a file, or of one split of a corpus; pairs of texts, without labels, where two columns are named."
     check_choice("split", split, ("train", "test"))
     if isinstance(source, list) and all(isinstance(o, str) for o in source): return source
+    if isinstance(source, list) and all(isinstance(o, tuple) for o in source): return _checked_pairs(source)
     if isinstance(source, (str, Path)) and Path(source).expanduser().is_file(): return read_table(Path(source).expanduser(), text, None).text.tolist()
-    return list(load_corpus(source, text, label)[split]["text"])
+    return _split_of(source, split, text).text.tolist() if "," in str(text) else list(load_corpus(source, text, label)[split]["text"])
 
 # %% ../../nbs/01_data/corpus.ipynb #2a1be78c
 def fingerprint(ds) -> str: # 16 hex digits

@@ -103,25 +103,36 @@ def _position(names, wanted, where):
               "name the right one")
     raise InputError(f"{where}: no column {wanted!r}; it has {', '.join(map(shown, names[:20])) or 'none'}{', ...' * (len(names) > 20)}: {remedy}")
 
+def _columns(text, names=()):
+    "The columns that are named for texts: one, or two of pairs, with a comma between them."
+    return [text] if text in names or "," not in str(text) else [o.strip() for o in text.split(",")]
+
 def _positions(names, text, label, where):
-    "Which columns have the texts and, if they are wanted, the labels."
-    if text == label: raise InputError(f"{where}: column {text!r} is named for texts and for labels: name two columns")
-    return _position(names, text, where), None if label is None else _position(names, label, where)
+    "Which columns have the texts (two of pairs) and, if they are wanted, the labels."
+    wanted = _columns(text, names)
+    if label in wanted: raise InputError(f"{where}: column {label!r} is named for texts and for labels: name two columns")
+    odd = f"are {len(wanted)} columns of texts" if len(wanted) > 2 else "is one column twice" if len({*wanted}) < len(wanted) else ""
+    if odd: raise InputError(f"{where}: {text!r} {odd}: name one, or two of pairs, such as premise,hypothesis")
+    if len(wanted) == 2 and label is not None:
+        raise InputError(f"{where}: {text!r} are two columns of texts, and what is trained here reads one: name one; `lightx attribute` explains "
+                         "a teacher that was fine-tuned on pairs")
+    return [_position(names, o, where) for o in wanted], None if label is None else _position(names, label, where)
 
 # %% ../../nbs/01_data/tables.ipynb #0e53b484
 def csv_columns(
     path: Path,         # a file, perhaps packed
-    text: str,          # name of the column of texts
+    text: str,          # name of the column of texts; two names, with a comma between them, of pairs
     label: str | None   # name of the column of labels, if they are wanted
 ) -> tuple[list[str], dict[int, list[str]]]: # the header; place of a wanted column -> its cells
     "Columns of a CSV file; blank lines are left out, unless there is one column, where they are empty texts."
     content, letters = decoded(unpacked(path), path)
-    separator = _separator(content, [text] if label is None else [text, label])
+    separator = _separator(content, [*_columns(text), *([label] * (label is not None))])
     reader, header, row, wrong = _reader(content, separator), [], 0, ""
     try:
         header = next(filter(None, reader), [])
         if not header: raise InputError(f"{path}: no rows: it needs a header and at least one labelled text")
-        line, width, made = reader.line_num, len(header), {o: [] for o in _positions(header, text, label, path) if o is not None}
+        texts, labels = _positions(header, text, label, path)
+        line, width, made = reader.line_num, len(header), {o: [] for o in [*texts, *([labels] * (labels is not None))]}
         for fields in reader:
             if fields or width == 1:
                 if len(fields or [""]) != width: wrong = f"{len(fields)} field(s) where the header has {width}: put a text with separators in quotes"
@@ -192,16 +203,18 @@ def _note_repeats(df, where):
 def checked_table(
     names: list,                     # of all columns
     column: Callable[[int], list],   # the cells of the column at a place
-    text: str,                       # name of the column of texts
+    text: str,                       # name of the column of texts; two names, with a comma between them, of pairs
     label: str | None,               # name of the column of labels; None: texts alone
     where: str | Path                # named in errors and notices
-) -> pd.DataFrame:                   # columns `text` and, if there are labels, `label`, both str
+) -> pd.DataFrame:                   # columns `text` (str; tuples of two for pairs) and, if there are labels, `label` (str)
     "The texts of a table with their labels; an `InputError` names the row of what is wrong, 1 being the first below the header."
     at, label_at = _positions(names, text, label, where)
-    cells = column(at)
-    if not cells: raise InputError(f"{where}: no rows: it needs a header and at least one labelled text")
-    texts = _words(cells, [o if isinstance(o, str) else None for o in cells], "text", where)
-    _note_texts(texts, where)
+    cells = [column(o) for o in at]
+    if not cells[0]: raise InputError(f"{where}: no rows: it needs a header and at least one labelled text")
+    called = ["text"] if len(at) == 1 else [names[o] for o in at]
+    texts = [_words(some, [o if isinstance(o, str) else None for o in some], name, where) for some, name in zip(cells, called)]
+    for o in texts: _note_texts(o, where)
+    texts = texts[0] if len(at) == 1 else list(zip(*texts))
     if label_at is None: return pd.DataFrame({"text": texts})
     raw = column(label_at)
     labels = _words(raw, labels_of(raw), "label", where)
@@ -225,9 +238,9 @@ def _csv(path, text, label):
 
 def read_table(
     path: str | Path,           # a `.csv` or `.parquet` file
-    text: str = "text",         # column of texts
+    text: str = "text",         # column of texts; two, with a comma between them, of pairs
     label: str | None = "label" # column of labels, names or numbers; None: texts alone
-) -> pd.DataFrame:              # columns `text` and `label`, both str
+) -> pd.DataFrame:              # see `checked_table`
     "The texts of one file with their labels; an `InputError` names the file and the row, 1 being the first below the header."
     path = Path(path)
     if not path.is_file(): raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}: give a .csv or .parquet file")

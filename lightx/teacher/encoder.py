@@ -93,10 +93,12 @@ class Encoder(torch.nn.Module):
     def forward(self,
         embeddings: torch.Tensor, # [B, T, D], of the words alone
         mask: torch.Tensor,       # [B, T], 1 = token
-        read: torch.Tensor | None = None # not looked at: the first token is read
+        read: torch.Tensor | None = None,    # not looked at: the first token is read
+        segments: torch.Tensor | None = None # [B, T], of pairs, if the model reads them; default: all 0
     ) -> torch.Tensor:            # [B, C]
         "Logits."
         keep = None if mask.all() else mask[:, None, None].bool()
-        h = self.model.base_model.embeddings(input_ids=None, inputs_embeds=embeddings).to(self.dtype)
+        more = {} if segments is None else dict(token_type_ids=segments)
+        h = self.model.base_model.embeddings(input_ids=None, inputs_embeds=embeddings, **more).to(self.dtype)
         for layer in self.layers: h = layer(h, keep, first=layer is self.layers[-1])
         return self.head(self.model, h.to(embeddings.dtype))

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from ..data import corpus_name, fingerprint, pad, tokenize
+from ..data import corpus_name, fingerprint, model_inputs, PairIds, tokenize
 from ..runtime import cache_dir, content_key, InputError, kept, length_batches
 from .folder import (align_classes, check_finite_model, check_loaded, check_sizes, find_model, has_head, load_tokenizer, model_key,
                                    not_to_be_had, read_config)
-from .forward import check_forward, max_positions, own_logits, stand_alone
+from .forward import check_forward, max_positions, own_logits, reads_segments, stand_alone
 
 # %% ../../nbs/02_teacher/finetuning.ipynb #3c506803
 def best_device() -> str:
@@ -81,6 +81,8 @@ def load_teacher(
     teacher = Teacher(model.eval().to(best_device()), tokenizer)
     check_teacher(teacher, name, max_length=max_length)
     check_forward(teacher.model, teacher.tokenizer(["one", "one and two"])["input_ids"], name)
+    pairs = tokenize(tokenizer, [("one", "two"), ("one", "a two")], 64)
+    if reads_segments(model) and isinstance(pairs[0], PairIds): check_forward(model, pairs, name)
     return teacher
 
 # %% ../../nbs/02_teacher/finetuning.ipynb #25d2516a
@@ -99,12 +101,11 @@ def predict_logits(
     max_tokens: int = 8192,     # tokens in a batch
     progress: bool = False      # show a bar
 ) -> torch.Tensor:              # logits [N, C], on the CPU
-    "Logits of texts, in batches of like length."
+    "Logits of texts or pairs, in batches of like length."
     out = torch.empty(len(ids), model.config.num_labels)
     with tqdm(total=len(ids), desc="predict", unit="text", disable=not progress) as bar:
         for rows in length_batches([len(o) for o in ids], max_tokens):
-            batch, mask = (o.to(model.device) for o in pad([ids[i] for i in rows], pad_id))
-            out[rows] = own_logits(model, batch, mask).float().cpu()
+            out[rows] = own_logits(model, **model_inputs([ids[i] for i in rows], pad_id, model.device)).float().cpu()
             bar.update(len(rows))
     return out
 

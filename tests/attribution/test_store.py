@@ -87,9 +87,9 @@ def test_adding_texts_computes_only_the_new_ones(tmp_path, monkeypatch):
     from lightx.attribution import corpus
     compute = corpus.integrated_gradients
 
-    def recording(model, ids, mask, **kw):
-        asked.extend(mask.sum(1).tolist())
-        return compute(model, ids, mask, **kw)
+    def recording(model, input_ids, attention_mask, **kw):
+        asked.extend(attention_mask.sum(1).tolist())
+        return compute(model, input_ids, attention_mask, **kw)
 
     monkeypatch.setattr(corpus, "integrated_gradients", recording)
     explain_corpus(teacher, IDS[:25], tmp_path / "s", progress=False)
