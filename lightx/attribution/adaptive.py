@@ -268,18 +268,20 @@ def integrated_gradients(
 
 # %% ../../nbs/03_attribution/adaptive.ipynb #95ba1d42
 def captum_attributions(
-    model,                                 # a sequence classifier of transformers
-    input_ids: torch.Tensor,               # [B, T]
-    attention_mask: torch.Tensor,          # [B, T], 1 = token
-    target: str = "logits",                # see `TARGETS`
-    n_steps: int = 50,                     # Gauss-Legendre points
-    internal_batch_size: int | None = None # points in one pass
-) -> torch.Tensor:                         # [B, T, C]
-    "The same by captum's `LayerIntegratedGradients`, class by class, with the padding embedding as baseline."
-    from captum.attr import LayerIntegratedGradients
-    def forward(ids, mask): return apply_target(model(input_ids=ids, attention_mask=mask).logits, target)
-    ig = LayerIntegratedGradients(forward, model.get_input_embeddings())
-    blank = torch.full_like(input_ids, model.config.pad_token_id or 0)
-    result = [ig.attribute(input_ids, blank, target=c, additional_forward_args=(attention_mask,), n_steps=n_steps,
-                           internal_batch_size=internal_batch_size).sum(-1) for c in range(model.config.num_labels)]
+    model,                                  # a sequence classifier of transformers
+    input_ids: torch.Tensor,                # [B, T]
+    attention_mask: torch.Tensor,           # [B, T], 1 = token
+    target: str = "logits",                 # see `TARGETS`
+    n_steps: int = 50,                      # Gauss-Legendre points
+    internal_batch_size: int | None = None, # points in one pass
+    baseline: str = "pad"                   # see `BASELINES`
+) -> torch.Tensor:                          # [B, T, C]
+    "The same by captum's `IntegratedGradients`, class by class."
+    from captum.attr import IntegratedGradients
+    def forward(x, mask): return apply_target(model(inputs_embeds=x, attention_mask=mask).logits, target)
+    table = model.get_input_embeddings()
+    x, blank = (table(o).detach() for o in (input_ids, torch.full_like(input_ids, model.config.pad_token_id or 0)))
+    result = [IntegratedGradients(forward).attribute(x, blank if baseline == "pad" else torch.zeros_like(x), target=c, n_steps=n_steps,
+                                                     additional_forward_args=(attention_mask,), internal_batch_size=internal_batch_size).sum(-1)
+              for c in range(model.config.num_labels)]
     return torch.stack(result, -1).detach() * attention_mask[..., None]
