@@ -78,12 +78,10 @@ def test_the_plain_loop_trains_the_same_student(plain, ids):
 
 
 def test_the_plain_notebook_is_short_and_plain():
-    before = []
-    for kind, text in [(c["cell_type"], "".join(c["source"])) for c in json.loads((NBS / "tutorials" / "paper_in_one.ipynb").read_text(encoding="utf-8"))["cells"]]:
-        if kind == "markdown" and "## 8. The same with lightx" in text: break
-        if kind == "code": before += [o for o in text.splitlines() if o.strip() and not o.lstrip().startswith("#")]
-    else: raise AssertionError("no section with lightx")
-    assert len(before) <= 200 and not any("lightx" in o for o in before)
+    code = "\n".join(o for o in cells(NBS / "tutorials" / "paper_in_one.ipynb", "code") if not o.startswith("#| hide"))
+    plain, found, _ = code.partition("import lightx.")
+    lines = [o for o in plain.splitlines() if o.strip() and not o.lstrip().startswith("#")]
+    assert found and 100 < len(lines) <= 200 and "lightx" not in plain
 
 
 CITED = re.compile(r"([A-Z][\w-]+)(?:(?:, [A-Z][\w-]+)* and (?:van )?[A-Z][\w-]+| et al\.)?,? \(?((?:19|20)\d\d)[;)]")
