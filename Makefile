@@ -33,7 +33,7 @@ notebooks: .venv/dev        ## after an edit: export, clean, and the README from
 readme:
 	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb \
 	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=notebookonly \
-	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|[0-9]+_)#](nbs/\1#g; s#\]\(\.\./#](#g' > README.md
+	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|howto/|glossary|bibliography|[0-9]+_)#](nbs/\1#g; s#\]\(\.\./#](#g' > README.md
 
 # The page is part of the docs, and too large to keep with them.
 DATA ?= bbc_news
