@@ -10,6 +10,7 @@ _NAMES = {"classifier": "build_student CARD card_text check_weights Classifier f
           "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
           "distillation": "check_recipe distill measured_facts warn_beaten",
           "estimator": "checked_labels LightXClassifier",
+          "abstention": "calibrate calibration_of class_numbers fit_temperature labelled_texts LEVELS upper_bound",
           "guards": "BodyLimit Connection host_names is_token Limits LIMITS open_files",
           "server": "Batcher make_app Metrics replies serve"}
 _MODULE = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -16,9 +16,9 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
-from ..runtime import (check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
+from ..runtime import (check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, log, missing_files, named,
                             NumpyStudent, read_about, read_header, read_json, read_tokenizer, read_weights, Reader, softmax, TextClassifier,
-                            write_about)
+                            write_about, write_calibration)
 from ..student import STUDENTS
 
 # %% ../../nbs/08_deploy/classifier.ipynb #33f259d0
@@ -97,7 +97,22 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
     ):
         "Put another student in the place of this one."
         check_weights(student)
-        self._student, self.quick, self._seen = student.eval(), in_numpy(student), _state(student)
+        self._student, self.quick, self._seen, self.calibration = student.eval(), in_numpy(student), _state(student), None
+
+    @property
+    def calibration(self): # -> `lightx.runtime.Calibration`, or None
+        "How sure it has to be to answer; dropped when the student changes, as it was found for these weights."
+        if self._calibration and self._calibrated != _state(self._student):
+            log.warning("the student was changed after it was calibrated, so it can't abstain any more: calibrate it again")
+            self._calibration = None
+        return self._calibration
+
+    @calibration.setter
+    def calibration(self,
+        found # `lightx.runtime.Calibration`, or None
+    ):
+        "Keep a calibration of the student as it is now."
+        self._calibration, self._calibrated = found, _state(self._student)
 
     def twin(self) -> NumpyStudent | None: # None where the explanation has no closed form
         "The student in numpy, made anew if it was written to since."
@@ -162,6 +177,7 @@ def _save_pretrained(self:Classifier, save_directory):
     (save_directory/"config.json").write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")
     self.tokenizer.save(str(save_directory/"tokenizer.json"))
     write_about(save_directory, about)
+    if self.calibration: write_calibration(save_directory, self.calibration)
     # safetensors lets nobody else read what it writes; a server may run as another user.
     shutil.copymode(save_directory/"classifier.json", save_directory/"model.safetensors")
 
@@ -201,4 +217,5 @@ def from_pretrained(cls:Classifier,
     if kind in CLOSED_FORM: check_shapes(folder/"model.safetensors", read_weights(folder/"model.safetensors"), about)
     load_model(student, folder/"model.safetensors")
     tokenizer = read_tokenizer(folder, student.embedding.num_embeddings, about.get("sums", {}))
-    with named(folder): return cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))
+    with named(folder): clf = cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))
+    return clf.with_calibration(folder)
