@@ -12,6 +12,7 @@ _NAMES = {"classifier": "build_student CARD card_text check_weights Classifier f
           "estimator": "checked_labels LightXClassifier",
           "abstention": "calibrate calibration_of class_numbers fit_temperature labelled_texts LEVELS upper_bound",
           "guards": "BodyLimit Connection host_names is_token Limits LIMITS open_files",
+          "fallback": "checked_answers Fallback hand_over",
           "server": "Batcher make_app Metrics replies serve"}
 _MODULE = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = [*_MODULE]

@@ -13,7 +13,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import beta
 
 from ..data import checked_table, corpus_name, label_names, listed, load_corpus, read_table, shown
-from ..runtime import Calibration, check_numbers, confidence, content_key, InputError, log, match_names, TextClassifier, write_calibration
+from ..experiments import class_places, decided_by
+from ..runtime import Calibration, check_numbers, confidence, content_key, InputError, log, TextClassifier, write_calibration
 
 # %% ../../nbs/08_deploy/abstention.ipynb #77095001
 def fit_temperature(
@@ -71,12 +72,10 @@ def class_numbers(
     where: str         # named in errors
 ) -> np.ndarray:       # class numbers [N]; -1: none of the classes
     "The classes that labels mean; an `InputError` if they mean none."
-    found = sorted(set(labels))
-    place = match_names(found, names)
-    if not any(o is not None for o in place) and all(o.isdecimal() and int(o) < len(names) for o in found): place = list(map(int, found))
-    number = {o: -1 if i is None else i for o, i in zip(found, place)}
-    other = [o for o in found if number[o] < 0]
-    if len(other) == len(found): raise InputError(f"{where}: its labels are {listed(found, 5)}, the classifier's {listed(names, 5)}: give its own classes")
+    number = {o: -1 if i is None else i for o, i in class_places(labels, names).items()}
+    other = [o for o, i in number.items() if i < 0]
+    if len(other) == len(number):
+        raise InputError(f"{where}: its labels are {listed(number, 5)}, the classifier's {listed(names, 5)}: give its classes")
     if other:
         log.warning("%s: %s text(s) of %s, which the classifier does not know: to answer them counts as wrong", where,
                     f"{sum(o in other for o in labels):,}", listed(map(shown, other), 3))
@@ -117,7 +116,6 @@ def calibrate(
     check_numbers(risk=risk, delta=delta, seed=seed)
     where = corpus_name(data)
     if teacher:
-        from lightx.experiments import decided_by
         texts, wanted = decided_by(teacher, data, clf.names, clf.max_length, text)
     else:
         texts, labels = labelled_texts(data, text, label, names)

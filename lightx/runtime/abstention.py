@@ -86,9 +86,10 @@ def refusal(self:Calibration,
     "Why a risk can't be guaranteed."
     count, total = self.needed(risk, first), self.texts + self.sample_answered[-1]
     if count < math.inf:
-        return f"a risk of {risk:g} can't be guaranteed by {total:,} texts: calibrate with about {math.ceil(max(count, 1.1 * total)):,}, or ask for a larger risk"
-    return (f"a risk of {risk:g} can't be guaranteed: where it is surest, the classifier is wrong on {self.wrong[first]:,} of {self.answered[first]:,} "
-            "texts: ask for a larger risk, or train a better student")
+        return (f"a risk of {risk:g} can't be guaranteed by {total:,} texts: calibrate with about {math.ceil(max(count, 1.1 * total)):,}, "
+                "or ask for a larger risk")
+    return (f"a risk of {risk:g} can't be guaranteed: where it is surest, the classifier is wrong on {self.wrong[first]:,} of "
+            f"{self.answered[first]:,} texts: ask for a larger risk, or train a better student")
 
 # %% ../../nbs/00_runtime/abstention.ipynb #7a6d656b
 @patch
