@@ -17,8 +17,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .base import (app, console, Data, LabelColumn, LabelNames, MaxLength, one_source, option, plain, show_table, Source, Teacher,
-                             TextColumn)
+from .base import (app, console, Data, LabelColumn, LabelNames, MaxLength, one_source, option, plain, show_table, Source, TextColumn)
 
 # %% ../../nbs/09_cli/classifiers.ipynb #c72f7df4
 @app.command()
@@ -75,7 +74,7 @@ def calibrate(
     from lightx.runtime import check_extra, check_numbers, check_room, InputError, local_folder
     check_numbers(risk=risk, delta=delta, seed=seed)
     check_extra("train")
-    if not (folder := local_folder(model)): raise InputError(f"{model}: no such folder: give one from `lightx distill`, where the calibration is kept")
+    if not (folder := local_folder(model)): raise InputError(f"{model}: no such folder: give one from `lightx distill`")
     clf = load(folder)
     check_room(folder)
     from lightx.deploy import calibrate as run

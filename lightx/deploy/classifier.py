@@ -6,7 +6,7 @@
 __all__ = ['RENAMED', 'CARD', 'in_numpy', 'check_weights', 'Classifier', 'card_text', 'fact_table', 'build_student']
 
 # %% ../../nbs/08_deploy/classifier.ipynb #b686d172
-import json, re, shutil
+import inspect, json, re, shutil
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +171,8 @@ def _save_pretrained(self:Classifier, save_directory):
     about = dict(student=type(self.student).__name__, names=self.names, max_length=self.max_length, facts=self.facts, examples=self.examples)
     self.generate_model_card().save(save_directory/"README.md") # first, or the student writes one of its own
     self.student.save_pretrained(save_directory)
-    now = {k: getattr(self.student, k) for k in ("pad_id", "target", "baseline", "pool_width") if hasattr(self.student, k)}
+    known = inspect.signature(type(self.student)).parameters # what it can be built with again
+    now = {k: getattr(self.student, k) for k in ("pad_id", "target", "baseline", "pool_width") if k in known}
     config = read_json(save_directory/"config.json")
     config |= {k: o for k, o in (now | {"vocab_size": len(self.student.embedding.weight)}).items() if config.get(k) != o}
     (save_directory/"config.json").write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")

@@ -92,10 +92,10 @@ def distill(
     "Distil a teacher into a small classifier that explains itself."
     file = is_predictions(teacher)
     way = prepare_predictions if file or not explain else prepare
-    check_recipe(recipe, settings.get("unlabelled"), way is prepare, settings.get("scores"))
-    for o in settings: check_choice("option", o, [k for k in inspect.signature(way).parameters if k != "data"])
     if not file and (odd := [o for o in ("base", "scores") if settings.get(o)]):
         raise InputError(f"{odd[0]} {settings[odd[0]]}: goes with a file of predictions, not with a model: leave it out")
+    check_recipe(recipe, settings.get("unlabelled"), way is prepare, settings.get("scores"))
+    for o in settings: check_choice("option", o, [k for k in inspect.signature(way).parameters if k != "data"])
     check_numbers(seed=seed, steps=steps, n_per_class=n_per_class, max_length=max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr,
                   **settings)
     check_settings(settings.get("target", "centred"), settings.get("baseline", "zero"), "auto")

@@ -218,12 +218,13 @@ def make_app(
     fallback: Fallback | None = None # who is asked for what it abstains from
 ) -> FastAPI:
     "A server for a classifier."
+    usual = Field(default=abstain, ge=1e-6, le=0.5)
     class Question(BaseModel):
         "Texts to classify."
         model_config = ConfigDict(extra="forbid")
         texts: list[Annotated[str, Field(max_length=limits.characters)]] = Field(min_length=1, max_length=limits.texts)
         explain: bool = True
-        abstain: float | None = Field(default=abstain, ge=1e-6, le=0.5)
+        abstain: float | None = usual
 
     metrics = Metrics()
     batcher, guarded = Batcher(metrics.counted(partial(replies, clf))), [needs_token(token)] if token else []
@@ -285,6 +286,7 @@ def serve(
     if "*" in hosts and not token:
         log.warning("whoever reaches %s can ask this server, without a token: set LIGHTX_TOKEN, or put a server before it that knows who asks", host)
     most = min(limits.connections, open_files(limits.connections + 100) - 100) # files of its own
-    uvicorn.run(make_app(clf, limits, token, hosts, abstain, other), host=host, port=port, access_log=False, server_header=False, ws="none", log_level="info",
+    app = make_app(clf, limits, token, hosts, abstain, other)
+    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False, ws="none", log_level="info",
                 http=partial(Connection, limits=limits._replace(connections=most), waiting={}),
                 timeout_keep_alive=limits.idle, timeout_graceful_shutdown=5)

@@ -92,7 +92,7 @@ def _from_columns(df, columns, where):
     if (off := np.abs(sums - 1) > 0.02).any():
         row = off.argmax()
         raise InputError(f"{where}, row {row + 1}: its probabilities sum to {sums[row]:.3f}: they must sum to 1")
-    return chances / sums[:, None]
+    return np.where(np.abs(sums - 1)[:, None] > 1e-9, chances / sums[:, None], chances) # what sums to 1 keeps its bits
 
 def _from_labels(cells, names, where):
     "Probabilities of labels; rows without any are not numbers."

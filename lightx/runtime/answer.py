@@ -16,7 +16,7 @@ from fastcore.basics import chunked, patch
 from tokenizers import Tokenizer
 
 from .batches import length_batches, pad_arrays
-from .errors import brief, checked_texts, InputError, whole_text
+from .errors import brief, check_numbers, checked_texts, InputError, whole_text
 from .reader import TokenizedText
 
 # %% ../../nbs/00_runtime/answer.ipynb #0c6555f1
@@ -199,6 +199,7 @@ class TextClassifier:
     ) -> list[bool | None]:  # N
         "Whether it would rather not answer."
         if risk is None: return [None] * len(chances)
+        check_numbers(abstain=risk)
         if not (found := self.calibration): raise InputError("this classifier is not calibrated, so it can't abstain: run `lightx calibrate` first")
         return found.abstains(chances, risk)
 
