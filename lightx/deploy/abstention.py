@@ -15,6 +15,7 @@ from scipy.stats import beta
 from ..data import checked_table, corpus_name, label_names, listed, load_corpus, read_table, shown
 from ..experiments import class_places, decided_by
 from ..runtime import Calibration, check_numbers, confidence, content_key, InputError, log, TextClassifier, write_calibration
+from ..teacher import quiet
 
 # %% ../../nbs/08_deploy/abstention.ipynb #77095001
 def fit_temperature(
@@ -116,6 +117,7 @@ def calibrate(
     check_numbers(risk=risk, delta=delta, seed=seed)
     where = corpus_name(data)
     if teacher:
+        quiet()
         texts, wanted = decided_by(teacher, data, clf.names, clf.max_length, text)
     else:
         texts, labels = labelled_texts(data, text, label, names)
