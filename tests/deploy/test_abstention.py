@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -273,3 +274,11 @@ def test_a_risk_may_be_asked_for_by_a_request(folder):
     with TestClient(make_app(trained())) as client:
         reply = client.post("/predict", json=dict(texts=["a"], abstain=0.1))
         assert reply.status_code == 422 and "is not calibrated" in reply.json()["detail"]
+
+
+def test_the_command_serves_with_a_fallback(folder):
+    from test_server import serving
+    text = next(o for o, d in zip(TEXTS, lightx.load(folder).predict(TEXTS, abstain=0.1)) if d is None)
+    with serving(folder, "--abstain", "0.1", "--fallback", "http://127.0.0.1:9/", "--timeout", "1") as (_, address, _):
+        answer = httpx.post(f"{address}/predict", json={"texts": [text]}).json()["answers"][0]
+        assert answer["abstained"] is True and "fallback" not in answer
