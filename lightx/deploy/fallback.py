@@ -15,7 +15,8 @@ from ..runtime import check_numbers, InputError, log, whole_text
 # %% ../../nbs/08_deploy/fallback.ipynb #3c6179b7
 class _Stay(urllib.request.HTTPRedirectHandler):
     "Texts go where they were sent, and nowhere else."
-    def redirect_request(self, *args): return None
+    def redirect_request(self, *args):
+        "No other request."
 
 def checked_answers(
     found, # what came, parsed
