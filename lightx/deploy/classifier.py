@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
-from ..runtime import (check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, log, missing_files, named,
+from ..runtime import (check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
                             NumpyStudent, read_about, read_header, read_json, read_tokenizer, read_weights, Reader, softmax, TextClassifier,
                             write_about, write_calibration)
 from ..student import STUDENTS
@@ -99,20 +99,10 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
         check_weights(student)
         self._student, self.quick, self._seen, self.calibration = student.eval(), in_numpy(student), _state(student), None
 
-    @property
-    def calibration(self): # -> `lightx.runtime.Calibration`, or None
-        "How sure it has to be to answer; dropped when the student changes, as it was found for these weights."
-        if self._calibration and self._calibrated != _state(self._student):
-            log.warning("the student was changed after it was calibrated, so it can't abstain any more: calibrate it again")
-            self._calibration = None
-        return self._calibration
-
-    @calibration.setter
-    def calibration(self,
-        found # `lightx.runtime.Calibration`, or None
-    ):
-        "Keep a calibration of the student as it is now."
-        self._calibration, self._calibrated = found, _state(self._student)
+    def student_state(self) -> list[tuple]: # compared with what it was
+        "What changes when the student does."
+        tensors, choices = _state(self._student)
+        return [*tensors, tuple(choices)]
 
     def twin(self) -> NumpyStudent | None: # None where the explanation has no closed form
         "The student in numpy, made anew if it was written to since."

@@ -110,6 +110,24 @@ def facts(self:Calibration,
     return dict(risk=risk, against=self.against, delta=self.delta, temperature=self.temperature, threshold=self.thresholds[i],
                 coverage=self.answered[i] / self.texts, answered=self.answered[i], wrong=self.wrong[i], bound=self.bounds[i], texts=self.texts)
 
+# %% ../../nbs/00_runtime/abstention.ipynb #980c9c0d
+@patch
+def student_state(self:TextClassifier) -> list: # of things that are compared by identity
+    "What changes when the student does."
+    return [o for o in vars(getattr(self, "student", self)).values() if isinstance(o, np.ndarray)]
+
+def _calibration(self):
+    "How sure the classifier has to be to answer; None where it is not calibrated, or the student is another since."
+    found, then = getattr(self, "_calibrated", (None, []))
+    now = self.student_state() if found else []
+    if len(now) == len(then) and all(a is b or (isinstance(a, tuple) and a == b) for a, b in zip(now, then)): return found
+    log.warning("the student was changed after it was calibrated, so it can't abstain any more: calibrate it again")
+    self._calibrated = None, []
+
+def _keep(self, found): self._calibrated = found, self.student_state() if found else []
+
+TextClassifier.calibration = property(_calibration, _keep)
+
 # %% ../../nbs/00_runtime/abstention.ipynb #e0ef613f
 CALIBRATION = "calibration.json"
 

@@ -139,6 +139,9 @@ def test_a_calibration_goes_when_the_student_changes(folder, caplog):
     clf = Classifier.from_pretrained(folder)
     clf.student = trained().student
     assert clf.calibration is None
+    clf = lightx.load(folder)
+    clf.student.embedding = clf.student.embedding.copy()
+    assert clf.calibration is None
 
 
 def test_a_calibration_of_another_state_is_not_read(folder, tmp_path, caplog):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import lightx
 from lightx.data import balanced, load_corpus, load_texts, tokenize
-from lightx.experiments import (as_logits, as_probabilities, asked, prepare_predictions, read_predictions, read_scores, scaled, spread_scores, SURE,
-                                write_predictions)
+from lightx.experiments import (as_logits, as_probabilities, asked, decided_by, prepare_predictions, read_predictions, read_scores, scaled,
+                                spread_scores, SURE, write_predictions)
 from lightx.runtime import InputError, Reader
 from lightx.student import new_student
 from lightx.teacher import load_teacher
@@ -103,6 +103,13 @@ def test_texts_without_labels_are_learned_from_what_the_file_says(corpus_folder,
     assert len(ids) == len(logits) and 0 < len(ids) <= len(prepared.test)
     joined = prepared.train.joined(ids, logits) # as best_unlabelled does
     assert (joined.labels == -100).sum() == len(ids) and not joined.explained.any()
+
+
+def test_decisions_of_a_model_and_of_its_file_are_the_same(corpus_folder, teacher_folder, said):
+    texts = load_texts(corpus_folder, "test")
+    (one, live), (two, read) = (decided_by(o, texts, NAMES, 16) for o in (str(teacher_folder), said))
+    assert one == two == texts and (live == read).all()
+    with pytest.raises(InputError, match="none of its texts is one of data"): decided_by(said, ["another"], NAMES, 16)
 
 
 # --- words and scores
