@@ -8,10 +8,11 @@ def load(
 ):            # -> `lightx.runtime.TextClassifier`
     "A classifier that answers and explains itself; in numpy, without torch, wherever the explanation has a closed form."
     folder = find_folder(name, **options)
-    if has_closed_form(folder): return NumpyClassifier.from_folder(folder)
+    if has_closed_form(folder): return NumpyClassifier.from_folder(folder).with_calibration(folder)
     student = read_about(folder).get("student")
     try: from .deploy import Classifier, OnnxClassifier
     except ModuleNotFoundError:
         kind = student or "a graph of version 0.1"
         raise InputError(f"{name}: its student ({kind}) needs torch: pip install 'lightx[train]'") from None
-    return Classifier.from_pretrained(folder) if student or not (folder / "model.onnx").is_file() else OnnxClassifier(folder)
+    if student or not (folder / "model.onnx").is_file(): return Classifier.from_pretrained(folder)
+    return OnnxClassifier(folder).with_calibration(folder)

@@ -8,9 +8,11 @@ _NAMES = {"classifier": "build_student CARD card_text check_weights Classifier f
           "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",
           "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 read_exported write_onnx",
           "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
-          "distillation": "check_recipe distill measured_facts warn_beaten",
+          "distillation": "check_recipe distill measured_facts UNEXPLAINED warn_beaten",
           "estimator": "checked_labels LightXClassifier",
+          "abstention": "calibrate calibration_of class_numbers fit_temperature labelled_texts LEVELS upper_bound",
           "guards": "BodyLimit Connection host_names is_token Limits LIMITS open_files",
+          "fallback": "checked_answers Fallback hand_over",
           "server": "Batcher make_app Metrics replies serve"}
 _MODULE = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = [*_MODULE]

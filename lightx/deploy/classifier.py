@@ -6,7 +6,7 @@
 __all__ = ['RENAMED', 'CARD', 'in_numpy', 'check_weights', 'Classifier', 'card_text', 'fact_table', 'build_student']
 
 # %% ../../nbs/08_deploy/classifier.ipynb #b686d172
-import json, re, shutil
+import inspect, json, re, shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from ..runtime import (check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
                             NumpyStudent, read_about, read_header, read_json, read_tokenizer, read_weights, Reader, softmax, TextClassifier,
-                            write_about)
+                            write_about, write_calibration)
 from ..student import STUDENTS
 
 # %% ../../nbs/08_deploy/classifier.ipynb #33f259d0
@@ -97,7 +97,12 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
     ):
         "Put another student in the place of this one."
         check_weights(student)
-        self._student, self.quick, self._seen = student.eval(), in_numpy(student), _state(student)
+        self._student, self.quick, self._seen, self.calibration = student.eval(), in_numpy(student), _state(student), None
+
+    def student_state(self) -> list[tuple]: # compared with what it was
+        "What changes when the student does."
+        tensors, choices = _state(self._student)
+        return [*tensors, tuple(choices)]
 
     def twin(self) -> NumpyStudent | None: # None where the explanation has no closed form
         "The student in numpy, made anew if it was written to since."
@@ -156,12 +161,14 @@ def _save_pretrained(self:Classifier, save_directory):
     about = dict(student=type(self.student).__name__, names=self.names, max_length=self.max_length, facts=self.facts, examples=self.examples)
     self.generate_model_card().save(save_directory/"README.md") # first, or the student writes one of its own
     self.student.save_pretrained(save_directory)
-    now = {k: getattr(self.student, k) for k in ("pad_id", "target", "baseline", "pool_width") if hasattr(self.student, k)}
+    known = inspect.signature(type(self.student)).parameters # what it can be built with again
+    now = {k: getattr(self.student, k) for k in ("pad_id", "target", "baseline", "pool_width") if k in known}
     config = read_json(save_directory/"config.json")
     config |= {k: o for k, o in (now | {"vocab_size": len(self.student.embedding.weight)}).items() if config.get(k) != o}
     (save_directory/"config.json").write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")
     self.tokenizer.save(str(save_directory/"tokenizer.json"))
     write_about(save_directory, about)
+    if self.calibration: write_calibration(save_directory, self.calibration)
     # safetensors lets nobody else read what it writes; a server may run as another user.
     shutil.copymode(save_directory/"classifier.json", save_directory/"model.safetensors")
 
@@ -201,4 +208,5 @@ def from_pretrained(cls:Classifier,
     if kind in CLOSED_FORM: check_shapes(folder/"model.safetensors", read_weights(folder/"model.safetensors"), about)
     load_model(student, folder/"model.safetensors")
     tokenizer = read_tokenizer(folder, student.embedding.num_embeddings, about.get("sums", {}))
-    with named(folder): return cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))
+    with named(folder): clf = cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))
+    return clf.with_calibration(folder)

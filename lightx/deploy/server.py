@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
 
+import numpy as np
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from .. import __version__
+from .fallback import Fallback, hand_over
 from .guards import BodyLimit, Connection, host_names, is_token, Limits, LIMITS, open_files
-from ..runtime import log, TextClassifier
+from ..runtime import InputError, log, TextClassifier
 
 # %% ../../nbs/08_deploy/server.ipynb #b10cea5f
 class Word(BaseModel):
@@ -34,12 +36,15 @@ class Word(BaseModel):
     attributions: dict[str, float]
 
 class Reply(BaseModel):
-    "What is said of one text; `words` and `special` only if they were asked for."
+    "What is said of one text; `words` and `special` only if they were asked for, `abstained` if a risk was; `fallback` says who answers."
     label: str
     probabilities: dict[str, float]
     words: list[Word] | None = None
     special: dict[str, float] | None = None
     truncated: bool | None = None
+    note: str | None = None
+    abstained: bool | None = None
+    fallback: bool | None = None
 
 class Replies(BaseModel):
     "One reply for each text, in their order."
@@ -128,6 +133,8 @@ class Metrics:
         self.requests = Counter("lightx_requests", "Requests.", ["path", "status"], registry=self.registry)
         self.seconds = Histogram("lightx_request_seconds", "From the head of a request to the end of its answer.", ["path"], registry=self.registry)
         self.texts = Counter("lightx_texts", "Texts that were decided.", ["label"], registry=self.registry)
+        self.abstained = Counter("lightx_abstained_texts", "Texts that the classifier abstained from.", registry=self.registry)
+        self.fallback = Counter("lightx_fallback_texts", "Of these, those that the fallback was asked for.", ["result"], registry=self.registry)
         self.together = Histogram("lightx_pass_texts", "Texts in a pass.", buckets=[2**i for i in range(9)], registry=self.registry)
 
     def counted(self,
@@ -206,14 +213,18 @@ def make_app(
     clf: TextClassifier,      # a classifier
     limits: Limits = LIMITS,  # of a request
     token: str | None = None, # that requests to /predict and /metrics must have
-    hosts: list[str] | None = None # names that it answers to; default: all
+    hosts: list[str] | None = None, # names that it answers to; default: all
+    abstain: float | None = None, # wrong answers among those given, at most, where a request names no other risk
+    fallback: Fallback | None = None # who is asked for what it abstains from
 ) -> FastAPI:
     "A server for a classifier."
+    usual = Field(default=abstain, ge=1e-6, le=0.5)
     class Question(BaseModel):
         "Texts to classify."
         model_config = ConfigDict(extra="forbid")
         texts: list[Annotated[str, Field(max_length=limits.characters)]] = Field(min_length=1, max_length=limits.texts)
         explain: bool = True
+        abstain: float | None = usual
 
     metrics = Metrics()
     batcher, guarded = Batcher(metrics.counted(partial(replies, clf))), [needs_token(token)] if token else []
@@ -246,7 +257,12 @@ def make_app(
         "Decisions, with the words that made them unless `explain` is false."
         if batcher.line + len(question.texts) > limits.waiting:
             raise HTTPException(503, f"{batcher.line:,} texts are waiting: try again in a moment", {"Retry-After": "1"})
-        return Replies(answers=await batcher.ask([(o, question.explain) for o in question.texts]))
+        try: clf.abstains(np.empty((0, len(clf.names))), question.abstain)
+        except InputError as e: raise HTTPException(422, f"abstain: {e}") from None
+        found = await batcher.ask([(o, question.explain) for o in question.texts])
+        if question.abstain is None: return Replies(answers=found)
+        gone = clf.abstains(np.array([[*o["probabilities"].values()] for o in found]), question.abstain)
+        return Replies(answers=await hand_over(found, question.texts, gone, fallback, metrics))
 
     return app
 
@@ -257,13 +273,20 @@ def serve(
     port: int = 8000,         # to listen on; 0: any that is free
     limits: Limits = LIMITS,  # of a request
     token: str | None = None, # that requests must have
-    names: list[str] | None = None # host names that it answers to; default: its own, or all if others can reach it
+    names: list[str] | None = None, # host names that it answers to; default: its own, or all if others can reach it
+    abstain: float | None = None, # wrong answers among those given, at most
+    fallback: str = "",       # address of who is asked for what it abstains from
+    timeout: float = 10       # seconds that the fallback has
 ):
     "Answer over HTTP until somebody stops it."
+    if fallback and abstain is None: raise InputError(f"fallback {fallback}: is asked for what the classifier abstains from: give --abstain too")
+    clf.abstains(np.empty((0, len(clf.names))), abstain) # what can't be asked of it is said before it listens
+    other = Fallback(fallback, timeout) if fallback else None
     hosts = host_names(host, names or [])
     if "*" in hosts and not token:
         log.warning("whoever reaches %s can ask this server, without a token: set LIGHTX_TOKEN, or put a server before it that knows who asks", host)
     most = min(limits.connections, open_files(limits.connections + 100) - 100) # files of its own
-    uvicorn.run(make_app(clf, limits, token, hosts), host=host, port=port, access_log=False, server_header=False, ws="none", log_level="info",
+    app = make_app(clf, limits, token, hosts, abstain, other)
+    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False, ws="none", log_level="info",
                 http=partial(Connection, limits=limits._replace(connections=most), waiting={}),
                 timeout_keep_alive=limits.idle, timeout_graceful_shutdown=5)

@@ -11,6 +11,7 @@ from .batches import length_batches, pad_arrays
 from .answer import Answer, BATCH, by_word, by_words, colour, TextClassifier, tint, Word
 from .loader import (check_finite, check_parts, check_shapes, check_sums, checksum, CLOSED_FORM, fetched, FILES, find_folder, has_closed_form,
                      local_folder, match_names, missing_files, named, NumpyClassifier, read_about, read_json, read_tokenizer, write_about)
+from .abstention import Calibration, CALIBRATION, calibrated_sums, confidence, read_calibration, write_calibration
 
 __all__ = ["DTYPES", "NumpyStudent", "read_header", "read_weights", "secant", "softmax", "TOKENS_AT_ONCE", "as_array", "bert_rules", "FEW_TEXTS",
            "FIRST_BYTES", "from_encoding", "index_ranges", "KIND", "LETTER", "LOCK", "LONG", "MAX_WORDS", "PieceCache", "PLAIN", "Reader",
@@ -20,4 +21,5 @@ __all__ = ["DTYPES", "NumpyStudent", "read_header", "read_weights", "secant", "s
            "leftovers", "remove", "content_name", "damage", "kept", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays", "Answer",
            "BATCH", "by_word", "by_words", "colour", "TextClassifier", "tint", "Word", "check_finite", "check_parts", "check_shapes",
            "check_sums", "checksum", "CLOSED_FORM", "fetched", "FILES", "find_folder", "has_closed_form", "local_folder", "match_names",
-           "missing_files", "named", "NumpyClassifier", "read_about", "read_json", "read_tokenizer", "write_about"]
+           "missing_files", "named", "NumpyClassifier", "read_about", "read_json", "read_tokenizer", "write_about", "Calibration",
+           "CALIBRATION", "calibrated_sums", "confidence", "read_calibration", "write_calibration"]

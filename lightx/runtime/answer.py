@@ -16,7 +16,7 @@ from fastcore.basics import chunked, patch
 from tokenizers import Tokenizer
 
 from .batches import length_batches, pad_arrays
-from .errors import brief, checked_texts, InputError, whole_text
+from .errors import brief, check_numbers, checked_texts, InputError, whole_text
 from .reader import TokenizedText
 
 # %% ../../nbs/00_runtime/answer.ipynb #0c6555f1
@@ -61,6 +61,8 @@ class Answer:
     special: np.ndarray       # those of the special tokens [C]
     logits: np.ndarray        # [C]
     baseline_logits: np.ndarray # logits at the baseline [C]
+    abstained: bool | None = None # whether the classifier would rather not answer; None: it was not asked
+    known: tuple = (None, 0.) # id of the tokenizer's unknown token; what the words of nearly every text pull in all
 
     @property
     def label(self) -> str:
@@ -89,7 +91,19 @@ def to_dict(self:Answer) -> dict:
     def named(values): return dict(zip(self.probabilities, values))
     words = [dict(text=o.text, start=o.start, end=o.end, attributions=named(row)) for o, row in zip(self.words, self.attributions.tolist())]
     return dict(label=self.label, probabilities=self.probabilities, words=words, special=named(self.special.tolist()),
-                logits=named(self.logits.tolist()), baseline_logits=named(self.baseline_logits.tolist()), truncated=self.truncated)
+                logits=named(self.logits.tolist()), baseline_logits=named(self.baseline_logits.tolist()), truncated=self.truncated) | \
+        ({} if self.abstained is None else dict(abstained=self.abstained)) | (dict(note=self.note) if self.note else {})
+
+# %% ../../nbs/00_runtime/answer.ipynb #f089a3aa
+@patch(as_prop=True)
+def note(self:Answer) -> str: # empty if it was understood
+    "What tells that little of the text was understood."
+    unknown, least = self.known
+    ids, n = self.reading.ids[:self.reading.first[-1]], len(self.scores)
+    lacking = 0 if unknown is None or not n else np.count_nonzero(np.logical_or.reduceat(ids == unknown, self.reading.first[:-1]))
+    if n and 2 * lacking >= n: return f"{lacking} of {n} words are unknown"
+    pull = float(np.abs(self.scores).sum())
+    return f"all words together pull {pull:.2f}, those of 99 % of the texts for calibration {least:.2f} or more" if pull < least else ""
 
 # %% ../../nbs/00_runtime/answer.ipynb #7c8eb156
 def tint(
@@ -121,7 +135,8 @@ def strongest(self:Answer,
 @patch
 def __repr__(self:Answer):
     words = (f"{self.words[i].text} {self.scores[i]:+.3f}" for i in self.strongest(5))
-    return f"{self.label} {self.probabilities[self.label]:.1%}: " + (", ".join(words) or "no word was read")
+    head = f"{'abstained, else ' if self.abstained else ''}{self.label} {self.probabilities[self.label]:.1%}: "
+    return head + (", ".join(words) or "no word was read") + (f" ({self.note})" if self.note else "")
 
 @patch
 def _repr_html_(self:Answer):
@@ -131,8 +146,9 @@ def _repr_html_(self:Answer):
         parts.append(f'<span style="background:{colour(share)};border-radius:3px" title="{weight:+.3f}">{html.escape(o.text)}</span>')
         at = o.end
     chances = ", ".join(f"{html.escape(k)} {v:.1%}" for k, v in self.probabilities.items())
-    head = f"<b>{html.escape(self.label)}</b> {self.probabilities[self.label]:.1%}&ensp;"
-    return f'<p title="{chances}">{head}{"".join(parts)}{html.escape(self.text[at:])}</p>'
+    head = f"{'abstained, else ' if self.abstained else ''}<b>{html.escape(self.label)}</b> {self.probabilities[self.label]:.1%}&ensp;"
+    tail = f"<br><small>{html.escape(self.note)}</small>" if self.note else ""
+    return f'<p title="{chances}">{head}{"".join(parts)}{html.escape(self.text[at:])}{tail}</p>'
 
 @patch
 def plot(self:Answer,
@@ -159,6 +175,8 @@ def _finite(chances):
 
 class TextClassifier:
     "From texts to answers, for a class with `names`, a `reader`, a `pad_id`, and two passes: `forward_probabilities`, `forward_explanations`."
+    calibration = None # see `lightx.runtime.Calibration`
+
     @property
     def tokenizer(self) -> Tokenizer:
         "What cuts texts."
@@ -168,6 +186,24 @@ class TextClassifier:
     def max_length(self) -> int:
         "Tokens a text at most, special ones included."
         return self.reader.max_length
+
+    @cached_property
+    def unknown_id(self) -> int | None: # None: its tokenizer spells every word
+        "The token that stands for what the vocabulary lacks."
+        found = (self.tokenizer.token_to_id(o) for o in (getattr(self.tokenizer.model, "unk_token", None), "<unk>", "[UNK]") if o)
+        return next((o for o in found if o is not None), None)
+
+    def abstains(self,
+        chances: np.ndarray, # probabilities [N, C]
+        risk: float | None   # see `predict`; None: it is not asked to
+    ) -> list[bool | None]:  # N
+        "Whether it would rather not answer."
+        if risk is None: return [None] * len(chances)
+        check_numbers(abstain=risk)
+        if not (found := self.calibration): raise InputError("this classifier is not calibrated, so it can't abstain: run `lightx calibrate` first")
+        return found.abstains(chances, risk)
+
+    def _known(self): return self.unknown_id, (self.calibration.least_pull if self.calibration else 0.)
 
     def _batches(self, ids):
         "Rows of like length, with their token ids and mask."
@@ -184,47 +220,56 @@ class TextClassifier:
         return np.concatenate(found)
 
     def stream(self,
-        texts: Iterable[str] # any number
+        texts: Iterable[str], # any number
+        abstain: float | None = None # see `predict`
     ) -> Iterator[Answer]:
         "Answers as texts come in, in their order, at a steady memory."
+        known, _ = self._known(), self.abstains(np.empty((0, len(self.names))), abstain) # what can't be asked is said before any text is read
         for some in chunked(checked_texts(texts), BATCH):
             readings, found = self.reader(some), [None] * len(some)
             for rows, *batch in self._batches([o.ids for o in readings]):
                 logits, chances, values, start = self.forward_explanations(*batch)
                 _finite(chances)
                 words = by_words([readings[i] for i in rows], values)
-                for i, *one in zip(rows, chances.tolist(), words, logits, start): found[i] = self._answer(some[i], readings[i], *one)
+                for i, *one in zip(rows, chances.tolist(), words, logits, start, self.abstains(chances, abstain)):
+                    found[i] = self._answer(some[i], readings[i], *one, known)
             yield from found
 
-    def _answer(self, text, reading, chances, words, logits, start):
+    def _answer(self, text, reading, chances, words, *more):
         "What the passes say of one text."
-        return Answer(text, dict(zip(self.names, chances)), reading, *words, logits, start)
+        return Answer(text, dict(zip(self.names, chances)), reading, *words, *more)
 
 # %% ../../nbs/00_runtime/answer.ipynb #a004837e
 @patch
 def predict(self:TextClassifier,
-    texts: Iterable[str] # N texts
-) -> np.ndarray:         # class names [N]
+    texts: Iterable[str], # N texts
+    abstain: float | None = None # of those answered, the share that may be wrong, as the calibration guarantees it
+) -> np.ndarray:         # class names [N]; None where the classifier abstains
     "Decisions without reasons."
-    return np.array(self.names)[self.predict_proba(texts).argmax(1)]
+    chances = self.predict_proba(texts)
+    decided = np.array(self.names)[chances.argmax(1)]
+    return decided if abstain is None else np.where(self.abstains(chances, abstain), None, decided)
 
 @patch
 def explain(self:TextClassifier,
-    texts: Iterable[str] # N texts
+    texts: Iterable[str], # N texts
+    abstain: float | None = None # see `predict`
 ) -> list[Answer]:
     "Decisions with the attribution of every word."
-    return list(self.stream(texts))
+    return list(self.stream(texts, abstain))
 
 @patch
 def __call__(self:TextClassifier,
-    texts: str | Iterable[str] # one text, or N
+    texts: str | Iterable[str], # one text, or N
+    abstain: float | None = None # see `predict`
 ) -> Answer | list[Answer]:    # as many
     "`explain` for one text or many."
-    if not isinstance(texts, str): return self.explain(texts)
+    if not isinstance(texts, str): return self.explain(texts, abstain)
     texts = whole_text(texts)
     [reading] = self.reader([texts])
     logits, chances, values, start = self.forward_explanations(reading.ids[None], np.ones((1, len(reading.ids)), np.int64))
-    return self._answer(texts, reading, _finite(chances)[0].tolist(), by_word(reading, values[0]), logits[0], start[0])
+    return self._answer(texts, reading, _finite(chances)[0].tolist(), by_word(reading, values[0]), logits[0], start[0],
+                        *self.abstains(chances, abstain), self._known())
 
 @patch
 def score(self:TextClassifier,

@@ -90,7 +90,7 @@ def find_folder(
 ) -> Path:
     "The folder of a classifier, fetched from the hub if it is not here."
     if folder := local_folder(name): return folder
-    return fetched(name, FILES, **options)
+    return fetched(name, (*FILES, "calibration.json"), **options)
 
 def local_folder(
     name: str | Path # a folder, or a name on the hub

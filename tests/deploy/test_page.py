@@ -1,4 +1,5 @@
 """The page, in a real browser."""
+import copy
 import json
 import random
 import re
@@ -241,6 +242,29 @@ def test_typing_changes_label_colours_and_numbers(page):
     assert page.locator("#mine [role=status]").count() == 1 and page.get_by_label("Probabilities").count() == 3
     page.screenshot(path=folder / "page.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") # nothing sticks out on a phone
+
+
+def test_a_word_can_be_switched_off_and_on_again(page):
+    page, clf, _ = page
+    before, without = clf("goal KIM goal"), prune_word(clf, "goal")("goal KIM goal")
+    page.get_by_label("Your text").fill("goal KIM goal")
+    words = page.locator("#mine .words span")
+    words.nth(2).click()
+    page.wait_for_selector("#without")
+    assert [o.get_attribute("aria-pressed") for o in words.all()] == ["true", "false", "true"]
+    found = [float(o.get_attribute("data-attribution")) for o in words.all()]
+    assert found[0] == found[2] == 0 and found[1] == pytest.approx(without.attributions[1, clf.names.index(without.label)], abs=0.02)
+    assert page.locator("#mine .label").inner_text() == without.label and before.label in page.locator("#without").inner_text()
+    page.keyboard.press("Enter") # the word still has the focus
+    page.wait_for_selector("#without", state="detached")
+    assert page.locator("#mine .label").inner_text() == before.label
+
+
+def prune_word(clf, word):
+    """A classifier for which a word's pieces have the baseline's embedding, zero."""
+    student = copy.deepcopy(clf.student)
+    with torch.no_grad(): student.embedding.weight[clf.tokenizer.encode(word, add_special_tokens=False).ids] = 0
+    return Classifier(student, clf.tokenizer, clf.names, clf.max_length)
 
 
 def test_the_teacher_stands_beside_the_student_by_keyboard(page):

@@ -8,9 +8,10 @@ const about = JSON.parse(held("about"))
 const read = makeReader({ ...about, tokenizer: JSON.parse(new TextDecoder().decode(await inflated("tokenizer"))) })
 const explain = makeStudent(tensors(await inflated("model")), about)
 
-// Label, probabilities, and for each word its place and its attribution to every class.
-function answer(text) {
-  const { ids, owner, words, truncated } = read(text), { logits, baseline_logits, attributions } = explain(ids)
+// Label, probabilities, and for each word its place and its attribution to every class; without the words that are switched off.
+function answer(text, off = new Set()) {
+  const { ids, owner, words, truncated } = read(text)
+  const { logits, baseline_logits, attributions } = explain(ids, owner.map(o => o >= 0 && off.has(words[o].text.toLowerCase())))
   const named = values => Object.fromEntries(about.names.map((o, c) => [o, values[c]])), none = () => about.names.map(() => 0)
   const sums = words.map(none), special = none()
   owner.forEach((o, t) => about.names.forEach((_, c) => { (o < 0 ? special : sums[o])[c] += attributions[t][c] }))
@@ -35,6 +36,7 @@ function show(place, text, found, live) {
     span.dataset.attribution = weights[i]
     span.style.background = `rgba(var(--${side}), ${(0.75 * Math.abs(share)).toFixed(2)})`
     if (Math.abs(share) >= 0.2) span.className = side
+    if (live) Object.assign(span, { tabIndex: 0, role: "button", ariaPressed: String(off.has(o.text.toLowerCase())) }).dataset.word = o.text.toLowerCase()
     marked.append(text.slice(at, o.start), span); at = Math.max(at, o.end)
   })
   marked.append(text.slice(at))
@@ -51,15 +53,31 @@ function show(place, text, found, live) {
   if (found.truncated) place.append(make("p", "The text is longer than the classifier reads, and was truncated.", { className: "quiet" }))
 }
 
-const field = document.getElementById("text"), mine = document.getElementById("mine")
+const field = document.getElementById("text"), mine = document.getElementById("mine"), off = new Set()
 function update() {
   const start = performance.now(), text = field.value
-  show(mine, text, answer(text), true)
+  show(mine, text, answer(text, off), true)
+  if (off.size) {
+    const whole = answer(text)
+    mine.append(make("p", `Switched off: ${[...off].join(", ")}. With all words: ${whole.label} ${(100 * whole.probabilities[whole.label]).toFixed(1)} %.`,
+      { className: "quiet", id: "without" }))
+  }
   document.getElementById("time").textContent = `answered in ${(performance.now() - start).toFixed(1)} ms`
 }
 field.value = about.examples[0]?.text ?? ""
 field.disabled = false
 field.addEventListener("input", update)
+// A word that is clicked, or chosen by Enter or the space bar, is switched off, or on again.
+function turn(event) {
+  const word = event.target.dataset?.word
+  if (word === undefined || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return
+  event.preventDefault()
+  const place = [...mine.querySelectorAll("[data-word]")].indexOf(event.target)
+  off.delete(word) || off.add(word)
+  update()
+  mine.querySelectorAll("[data-word]")[place]?.focus()
+}
+for (const o of ["click", "keydown"]) mine.addEventListener(o, turn)
 update()
 
 // Python counts characters, JavaScript units, of which an emoji has two.

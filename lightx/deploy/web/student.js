@@ -32,11 +32,12 @@ function makeStudent(w, { baseline, pool_width, target, pad_id }) {
   const logits = p => { const a = p.map(relu); return range(C, c => last[c] + dot(a, output, c * H)) }
 
   // What is read: rows, each with the tokens that its attribution goes to. A piece may have given its row to a bigram.
-  function parts(ids) {
-    const found = ids.flatMap((id, t) => w.given?.data[id] ? [] : [{ row: row(id), tokens: [t] }])
+  // A token that is switched off, and a bigram with one in it, has the baseline's row, so that it pulls nothing.
+  function parts(ids, off) {
+    const found = ids.flatMap((id, t) => w.given?.data[id] ? [] : [{ row: off[t] ? start : row(id), tokens: [t] }])
     for (let t = 0; t + 1 < ids.length; t++) {
       const own = bigrams.get(ids[t] * V + ids[t + 1])
-      if (own !== undefined) found.push({ row: row(own), tokens: [t, t + 1] })
+      if (own !== undefined) found.push({ row: off[t] || off[t + 1] ? start : row(own), tokens: [t, t + 1] })
     }
     return found
   }
@@ -64,8 +65,8 @@ function makeStudent(w, { baseline, pool_width, target, pad_id }) {
     return sum
   }
 
-  return function explain(ids) {
-    const read = parts(ids), share = 1 / (pool_width || read.length || 1), mean = new Float64Array(D)
+  return function explain(ids, off = []) {
+    const read = parts(ids, off), share = 1 / (pool_width || read.length || 1), mean = new Float64Array(D)
     for (const o of read) for (let d = 0; d < D; d++) mean[d] += share * o.row[d]
     const p = before(mean), p0 = before(start.map(o => o * share * read.length))
     const toward = directions(p, p0).map(way => { // the same with each number of an embedding [C][D]
