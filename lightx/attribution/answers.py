@@ -37,7 +37,7 @@ class PairWord(Word):
 @dataclass(repr=False)
 class PairAnswer(Answer):
     "What a teacher says of two texts, and why; `text` and `reading` are those of both, a line each."
-    texts: tuple[str, str] # as typed
+    texts: tuple[str, str] = ("", "") # as typed
 
     @cached_property
     def words(self) -> list[PairWord]:
@@ -82,7 +82,7 @@ def pair_answer(
     words = np.concatenate([by_word(o, values)[0] if len(o.starts) else values[:0] for o in readings])
     places = np.append(a.starts, b.starts + second), np.append(a.ends, b.ends + second)
     both = TokenizedText(a.ids, np.append(a.first[:-1], b.first), *places, a.truncated)
-    return PairAnswer("\n".join(texts), probabilities, both, words, values.sum(0) - words.sum(0), *logits, texts)
+    return PairAnswer("\n".join(texts), probabilities, both, words, values.sum(0) - words.sum(0), *logits, texts=texts)
 
 # %% ../../nbs/03_attribution/answers.ipynb #d51f481c
 def teacher_answers(
