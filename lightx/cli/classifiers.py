@@ -38,12 +38,13 @@ def distill(
     unlabelled: Annotated[str, option("More texts, without labels, for recipe best_unlabelled: a file, or rest: those of the training split "
                                       "beyond --n-per-class.")] = "",
     seed: Annotated[int, option("Of the student.")] = 0,
+    without: Annotated[list[str] | None, option("A word that the student is taught to ignore; may be repeated.")] = None,
 ):
     "Distil a teacher into a small classifier that explains itself."
     data = one_source(source, data)
     from lightx.deploy import distill as run
     clf = run(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, text=text, label=label,
-              label_names=label_names, tol=tol, unlabelled=unlabelled)
+              label_names=label_names, tol=tol, unlabelled=unlabelled, without=without or ())
     show_table(f"Classifier in {out}", clf.facts)
 
 # %% ../../nbs/09_cli/classifiers.ipynb #8a10aafc

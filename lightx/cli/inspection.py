@@ -180,7 +180,7 @@ def compare_versions(
     before, now = load(old), load(new)
     write_reports(diff(before, now, *read_pairs(data, text, label, before.names)), html, json)
 
-# %% ../../nbs/09_cli/inspection.ipynb #a4530afb
+# %% ../../nbs/09_cli/inspection.ipynb #a7518648
 @app.command()
 def record(
     text: Annotated[str, typer.Argument(help="The text to decide on.")],
@@ -205,11 +205,12 @@ def check(
 ):
     "Whether a recorded decision adds up, is of this model, and comes out again. Ends with 1 if not."
     from lightx import load
-    from lightx.deploy import check_record, read_record
+    from lightx.deploy import check_record, read_record, text_hash
     from lightx.runtime import InputError
-    read_record(record)
+    known = read_record(record)
     if text and not text.is_file(): raise InputError(f"{text}: no such file: give one with the text")
     given = text.read_bytes().decode("utf-8", "replace") if text else None
+    if given and text_hash(given) != known["text_sha256"]: given = given.removesuffix("\n") # as editors end a file
     found = check_record(record, load(model) if model else None, given)
     table = Table("check", "holds", "what is wrong")
     for o in found: table.add_row(o["check"], "yes" if o["holds"] else "no", plain(o["wrong"]))

@@ -20,8 +20,8 @@ from ..evaluation import accuracy, agreement, macro_f1, n_bytes, n_parameters, p
 from ..experiments import prepare
 from ..runtime import atomic_path, check_choice, check_extra, check_numbers, check_room, claim, InputError, log
 from ..teacher import quiet
-from ..training import (check_unlabelled, explain_student, find_method, METHODS, NEED_UNLABELLED, predict_student, Task, train,
-                             UNTRAINED)
+from ..training import (check_unlabelled, checked_words, explain_student, find_method, METHODS, NEED_UNLABELLED, predict_student, Task,
+                             train, UNTRAINED, word_ids)
 
 # %% ../../nbs/08_deploy/distillation.ipynb #0a37e191
 def warn_beaten(
@@ -77,10 +77,12 @@ def distill(
     seed: int = 0,         # of the student
     steps: int = 1500,     # of training at least
     progress: bool = True, # show bars
+    without: str | list[str] = (), # words that the student is taught to ignore, see `lightx.training.Ignoring`
     **settings             # others of `lightx.experiments.prepare`
 ) -> Classifier:
     "Distil a teacher into a small classifier that explains itself."
     check_recipe(recipe, settings.get("unlabelled"))
+    without = checked_words(without)
     for o in settings: check_choice("option", o, [k for k in inspect.signature(prepare).parameters if k != "data"])
     check_numbers(seed=seed, steps=steps, n_per_class=n_per_class, max_length=max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr,
                   **settings)
@@ -88,16 +90,17 @@ def distill(
     check_extra("train")
     if out: check_room(Path(out).absolute().parent, product=out)
     with claim(out) if out else nullcontext():
-        return _distill(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, settings)
+        return _distill(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings)
 
-def _distill(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, settings):
+def _distill(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings):
     "The work, when all is checked."
     quiet()
     prepared = prepare(data, teacher, n_per_class, max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, progress=progress, **settings)
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
-    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, **choices)
+    ignored = word_ids(prepared.teacher.tokenizer.backend_tokenizer, without)
+    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, ignored=ignored, **choices)
     student, _ = train(recipe, task, progress)
-    facts = dict(recipe=recipe, seed=seed) | measured_facts(student, prepared)
+    facts = dict(recipe=recipe, seed=seed) | (dict(taught_to_ignore=", ".join(without)) if without else {}) | measured_facts(student, prepared)
     shown = teacher_answers(prepared.teacher, prepared.unseen_texts[:8], prepared.unseen_explanations, max_length, prepared.names)
     clf = Classifier(student, prepared.teacher.tokenizer.backend_tokenizer, prepared.names, max_length, facts,
                      [dict(text=o.text, teacher=o.to_dict()) for o in shown])

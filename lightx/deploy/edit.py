@@ -15,7 +15,7 @@ from .versions import diff, Difference
 from ..runtime import (atomic_path, brief, card_text, check_new, check_sums, EditedClassifier, edits_in_words, FILES, find_folder, InputError,
                             NumpyClassifier, read_about, read_json, write_about)
 
-# %% ../../nbs/08_deploy/edit.ipynb #58df261d
+# %% ../../nbs/08_deploy/edit.ipynb #774eabf4
 MARK = "\n<!-- edits: lightx edit --undo takes them out -->\n"
 
 def edit_card(
@@ -23,7 +23,7 @@ def edit_card(
     report: Difference | None   # before and after, where it was measured
 ) -> str:
     "The section of the model card that tells of edits."
-    lines = [f"- {card_text(o['word'])} pulls nothing" + (f" toward {card_text(o['toward'])}" if o["toward"] else ", for no class") for o in edits]
+    lines = [f"- {card_text(o['word'])} pulls nothing" + (f" toward {card_text(o['toward'])}" if o["toward"] else " toward any class") for o in edits]
     text = "\n".join([MARK, "## Edits", "", "Some words were taken out after training; the weights are as they were.", "", *lines, ""])
     if not report: return text
     text += f"\n{card_text(report.summary())}.\n"
