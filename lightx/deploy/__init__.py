@@ -13,7 +13,7 @@ _NAMES = {"classifier": "build_student CARD check_weights Classifier fact_table 
           "audit_report": "escaped examples_as_html rows_as_html STYLE",
           "versions": "Change diff Difference explain_change explained_by margins",
           "edit": "copy_edited edit_card MARK",
-          "record": "check_record explained_move model_hash read_record text_hash",
+          "record": "check_record explained_move is_number model_hash read_record text_hash",
           "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 read_exported write_onnx",
           "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
           "distillation": "check_recipe distill measured_facts warn_beaten",

@@ -37,7 +37,7 @@ def word_kind(
     if not any(o.isalpha() for o in word): return "sign"
     return "source" if source >= .3 else "name" if capital >= .9 else ""
 
-# %% ../../nbs/08_deploy/audit.ipynb #d5533a42
+# %% ../../nbs/08_deploy/audit.ipynb #656ea0e9
 def _aligned(tally, words, name):
     "A column of a tally for some words, zero where it has not met one."
     rows = np.array([tally.forms.rows.get(o, -1) for o in words])
@@ -59,17 +59,17 @@ def judge_words(
     theirs, usual = _aligned(held, words, "labels"), held.column("labels").sum(0)
     prior = (usual / max(usual.sum(), 1))[c] if held.labelled else 1 / len(held.names)
     gap = np.maximum(0, tied - (theirs[here, c] + 4 * prior) / (theirs.sum(1) + 4)) * (known is training) * bool(held.labelled)
-    errors = (1 - held.right / held.labelled) if held.labelled else 0
-    wrong = np.maximum(0, wilson_low(_aligned(held, words, "wrong"), _aligned(held, words, "judged")) - errors)
+    bad, judged = (_aligned(held, words, o) for o in ("wrong", "judged"))
+    wrong = np.maximum(0, wilson_low(bad, judged) - (bad.sum() - bad) / np.maximum(judged.sum() - judged, 1))
     share = [total(o) / np.maximum(total("uses"), 1) for o in ("capital", "source")]
     kinds = np.array([word_kind(*o) for o in zip(words, *share)])
-    reasons = np.stack([gap, wrong, (kinds != "") * tied / 4])
+    reasons = np.stack([gap, wrong, (kinds != "") * np.maximum(0, tied - prior) / 4])
     decides = np.max([_aligned(t, words, "decides").sum(1) / t.n for t in both], 0)
-    return dict(word=np.array(words), toward=c, score=decides * reasons.max(0), decides=decides, reason=reasons.argmax(0), kind=kinds, tied=tied,
-                labelled=seen, held=theirs[here, c], held_of=theirs.sum(1), wrong=_aligned(held, words, "wrong"), judged=_aligned(held, words, "judged"),
+    return dict(word=np.array(words, object), toward=c, score=decides * reasons.max(0), decides=decides, reason=reasons.argmax(0), kind=kinds, tied=tied,
+                labelled=seen, held=theirs[here, c], held_of=theirs.sum(1), wrong=bad, judged=judged,
                 texts=total("texts"))
 
-# %% ../../nbs/08_deploy/audit.ipynb #5b51aa05
+# %% ../../nbs/08_deploy/audit.ipynb #9631efa1
 @dataclass
 class Audit:
     "A classifier at a glance."
@@ -96,7 +96,7 @@ class Audit:
         "The words that decide more than they should, the strongest first."
         found = judge_words(self.held, self.training)
         top = [i for i in np.argsort(-found["score"], kind="stable")[:most].tolist() if found["score"][i] > 0]
-        return [self._suspect({k: o[i].item() for k, o in found.items()}) for i in top]
+        return [self._suspect({k: o[i].item() if hasattr(o[i], "item") else o[i] for k, o in found.items()}) for i in top]
 
 @patch
 def _suspect(self:Audit, o):
