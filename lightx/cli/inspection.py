@@ -18,7 +18,7 @@ from rich.table import Table
 from .base import app, console, LabelColumn, option, plain, TextColumn
 from .classifiers import lines_of
 
-# %% ../../nbs/09_cli/inspection.ipynb #00ba86a6
+# %% ../../nbs/09_cli/inspection.ipynb #ff891387
 def table_rows(
     file: Path, # CSV
     text: str,  # column of texts
@@ -31,14 +31,15 @@ def table_rows(
     first = next(lines)
     rows = csv.reader((o + "\n" for o in lines), delimiter=max(",;\t|", key=first.count))
     head = next(csv.reader([first], delimiter=max(",;\t|", key=first.count)))
-    if text not in head: raise InputError(f"{file}: no column {text!r}; it has {', '.join(map(repr, head[:10]))}: name the right one by --text")
-    if label not in head and label != "label": raise InputError(f"{file}: no column {label!r}; it has {', '.join(map(repr, head[:10]))}: name the right one by --label")
+    for name, flag in ((text, "text"), *[(label, "label")] * (label != "label")): # a column `label` need not be there
+        if name not in head: raise InputError(f"{file}: no column {name!r}; it has {', '.join(map(repr, head[:10]))}: name the right one by --{flag}")
     place = head.index(text), head.index(label) if label in head else None
     yield place[1] is not None, None
     row = 0
     try:
         for row, o in enumerate(filter(None, rows), 1):
-            if len(o) != len(head): raise InputError(f"{file}, row {row}: {len(o)} field(s) where the header has {len(head)}: put a text with separators in quotes")
+            if len(o) != len(head):
+                raise InputError(f"{file}, row {row}: {len(o)} field(s) where the header has {len(head)}: put a text with separators in quotes")
             yield o[place[0]], o[place[1]] if place[1] is not None and o[place[1]].strip() else None
     except csv.Error as e: raise InputError(f"{file}, row {row + 1}: no CSV ({e}): close its quotes") from None
     if not row: raise InputError(f"{file}: no rows: give one with a text in each")
@@ -53,7 +54,7 @@ def as_class(
     [place] = match_names([label], names)
     return names[place] if place is not None else int(label) if label.strip().isdecimal() else label
 
-# %% ../../nbs/09_cli/inspection.ipynb #5b466a5d
+# %% ../../nbs/09_cli/inspection.ipynb #0cd0ab39
 def read_pairs(
     source: str,      # a file, or what `lightx.data.load_corpus` takes
     text: str,        # column of texts
@@ -70,6 +71,9 @@ def read_pairs(
         one, other = tee(rows)
         return (o for o, _ in one), (as_class(o, names) for _, o in other) if labelled else None
     if path.is_file() and path.suffix.lower() != ".parquet": return lines_of(path), None
+    from lightx.runtime import InputError
+    if not path.exists() and (path.suffix or source.startswith((".", "/", "~"))):
+        raise InputError(f"{source}: no such file or folder: give one that is there")
     from lightx.data import load_corpus
     found = load_corpus(source, text, label)[split]
     return found["text"][:], [as_class(found.features["label"].names[i], names) for i in found["label"]]

@@ -4,7 +4,7 @@ Each name is imported with its module when it is first asked for (PEP 562): a se
 """
 from importlib import import_module
 
-from . import audit_report, edit, record # they give every classifier `audit`, `without` and `save_pretrained`, every answer `to_record`
+from . import audit_report, edit, record # noqa: F401 they give every classifier `audit`, and every answer `to_record`
 
 _NAMES = {"classifier": "build_student CARD check_weights Classifier fact_table in_numpy RENAMED",
           "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",

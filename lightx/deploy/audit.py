@@ -37,7 +37,7 @@ def word_kind(
     if not any(o.isalpha() for o in word): return "sign"
     return "source" if source >= .3 else "name" if capital >= .9 else ""
 
-# %% ../../nbs/08_deploy/audit.ipynb #656ea0e9
+# %% ../../nbs/08_deploy/audit.ipynb #4b7102b5
 def _aligned(tally, words, name):
     "A column of a tally for some words, zero where it has not met one."
     rows = np.array([tally.forms.rows.get(o, -1) for o in words])
@@ -65,11 +65,11 @@ def judge_words(
     kinds = np.array([word_kind(*o) for o in zip(words, *share)])
     reasons = np.stack([gap, wrong, (kinds != "") * np.maximum(0, tied - prior) / 4])
     decides = np.max([_aligned(t, words, "decides").sum(1) / t.n for t in both], 0)
-    return dict(word=np.array(words, object), toward=c, score=decides * reasons.max(0), decides=decides, reason=reasons.argmax(0), kind=kinds, tied=tied,
-                labelled=seen, held=theirs[here, c], held_of=theirs.sum(1), wrong=bad, judged=judged,
+    return dict(word=np.array(words, object), toward=c, score=decides * reasons.max(0), decides=decides, reason=reasons.argmax(0), kind=kinds,
+                tied=tied, labelled=seen, held=theirs[here, c], held_of=theirs.sum(1), wrong=bad, judged=judged,
                 texts=total("texts"))
 
-# %% ../../nbs/08_deploy/audit.ipynb #9631efa1
+# %% ../../nbs/08_deploy/audit.ipynb #b4c8ad38
 @dataclass
 class Audit:
     "A classifier at a glance."
@@ -85,8 +85,8 @@ class Audit:
         t, words = self.held, [*self.held.forms.rows]
         pull, uses = t.column("pull") / t.n, t.column("uses")
         often = (t.column("texts") >= min(LEAST, t.n)) & (np.arange(len(words)) > 0)
-        def row(i, c): return dict(word=words[i], pull=float(pull[i, c]), mean_pull=float(pull[i, c] * t.n / uses[i]), uses_per_text=float(uses[i] / t.n),
-                                   texts=int(t.column("texts")[i]), examples=t.examples(i))
+        def row(i, c): return dict(word=words[i], pull=float(pull[i, c]), mean_pull=float(pull[i, c] * t.n / uses[i]),
+                                   uses_per_text=float(uses[i] / t.n), texts=int(t.column("texts")[i]), examples=t.examples(i))
         return {name: [row(i, c) for i in np.argsort(-pull[:, c], kind="stable") if often[i] and pull[i, c] > 0][:most]
                 for c, name in enumerate(self.names)}
 
@@ -102,12 +102,14 @@ class Audit:
 def _suspect(self:Audit, o):
     "A row of `judge_words` in words."
     name, known = self.names[o["toward"]], self.training if self.training is not None and self.training.labelled else self.held
-    beside = f"beside {name} in at least {o['tied']:.0%} of such texts" if known.labelled else f"with {o['tied']:.0%} of a decision for {name} in its texts"
+    tied = f"{o['tied']:.0%}"
+    beside = f"beside {name} in at least {tied} of such texts" if known.labelled else f"with at least {tied} of a decision for {name} in its texts"
     why = [f"{beside} in training ({o['labelled']:.0f} seen), held out in {o['held']:.0f} of {o['held_of']:.0f}",
            f"of {o['judged']:.0f} held-out texts that it decides alone, {o['wrong']:.0f} are wrong", f"a {o['kind']}, {beside}"][o["reason"]]
     place = next((t for t in (self.held, self.training) if t is not None and t.shown.get(t.forms.rows.get(o["word"]))), None)
     examples = place.examples(place.forms.rows[o["word"]]) if place else []
-    return dict(word=o["word"], toward=name, score=o["score"], decides=o["decides"], why=why, kind=o["kind"], texts=int(o["texts"]), examples=examples)
+    found = {k: o[k] for k in ("word", "score", "decides", "kind")}
+    return found | dict(toward=name, why=why, texts=int(o["texts"]), examples=examples)
 
 @patch
 def calibration(self:Audit) -> list[dict]: # of ten ranges of probability, those that have labelled texts
@@ -120,7 +122,7 @@ def calibration_error(self:Audit) -> float: # None without labels
     bins = self.held.bins[self.held.bins[:, 0] > 0]
     return float(np.abs(bins[:, 1] - bins[:, 2]).sum() / bins[:, 0].sum()) if len(bins) else None
 
-# %% ../../nbs/08_deploy/audit.ipynb #ad644d77
+# %% ../../nbs/08_deploy/audit.ipynb #b0607892
 class Disagreements:
     "Counts where a student's answers and its teacher's part, and keeps the strongest."
     def __init__(self,
@@ -151,7 +153,8 @@ class Disagreements:
             pulls = np.array([[o["attributions"][k] for k in self.names] for o in theirs["words"]], float).reshape(-1, len(self.names))
             c = self.names.index(label)
         except (TypeError, KeyError, ValueError, AttributeError):
-            raise InputError(f"the teacher's answer to text {self.texts} is {brief(answer)}: give what lightx.attribute says of the same texts") from None
+            what = f"the teacher's answer to text {self.texts} is {brief(answer)}"
+            raise InputError(f"{what}: give what lightx.attribute says of the same texts") from None
         if label != mine.label: return "decision", chances[c] - mine.probabilities[label], label
         if len(pulls) != len(mine.attributions): return "reason", 0., label # it cuts words otherwise
         a, b = pulls[:, c], mine.attributions[:, c]

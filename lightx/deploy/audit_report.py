@@ -28,12 +28,12 @@ def to_dict(self:Audit,
                 calibration=self.calibration(), compared_with_teacher=self.disagreements.texts, disagreements=self.disagreements.rows(),
                 disagree_in_decision=self.disagreements.found["decision"], disagree_in_reason=self.disagreements.found["reason"])
 
-# %% ../../nbs/08_deploy/audit_report.ipynb #fb08b465
+# %% ../../nbs/08_deploy/audit_report.ipynb #f89a3f0b
 @patch
 def summary(self:Audit) -> str:
     "What was looked at, in a line."
     t, parts = self.held, [f"{self.held.n:,} texts"]
-    if t.labelled: parts.append(f"{t.right / t.labelled:.1%} of {t.labelled:,} labelled ones right, {self.calibration_error():.1%} off in probability")
+    if t.labelled: parts.append(f"{t.right / t.labelled:.1%} of {t.labelled:,} labelled ones right, {self.calibration_error():.1%} off in chance")
     if self.training is not None: parts.append(f"{self.training.n:,} training texts")
     if n := self.disagreements.texts:
         found = self.disagreements.found
@@ -65,7 +65,7 @@ def plot(self:Audit,
     plt.close(figure) # a notebook would show it twice
     return figure
 
-# %% ../../nbs/08_deploy/audit_report.ipynb #459c8677
+# %% ../../nbs/08_deploy/audit_report.ipynb #52de445e
 def escaped(
     text # of a user
 ) -> str:
@@ -73,7 +73,8 @@ def escaped(
     return html.escape(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", str(text)))
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222;background:#fff}
-h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.15em .6em .15em 0}
+h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;width:100%}
+td,th{text-align:left;vertical-align:top;padding:.15em .6em .15em 0}
 th{font-weight:600;border-bottom:1px solid #ccc}.classes{display:grid;grid-template-columns:repeat(auto-fill,minmax(19em,1fr));gap:1em 2em}
 .bar{display:inline-block;height:.7em;background:rgb(31,119,180)}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 details{color:#555;font-size:.9em}mark{background:rgba(31,119,180,.3)}p.note{color:#555}"""
@@ -90,21 +91,23 @@ def examples_as_html(
     examples: list[dict] # `before`, `word`, `after`, `decided`
 ) -> str:
     "Texts that open on a click."
-    shown = "".join(f"<div>…{escaped(o['before'])}<mark>{escaped(o['word'])}</mark>{escaped(o['after'])}… → {escaped(o['decided'])}</div>" for o in examples)
+    rows = [[escaped(o[k]) for k in ("before", "word", "after", "decided")] for o in examples]
+    shown = "".join(f"<div>…{before}<mark>{word}</mark>{after}… → {decided}</div>" for before, word, after, decided in rows)
     return f"<details><summary>examples</summary>{shown}</details>" if shown else ""
 
-# %% ../../nbs/08_deploy/audit_report.ipynb #923ffa46
+# %% ../../nbs/08_deploy/audit_report.ipynb #5da45b1a
 @patch
 def _sections(self:Audit, most):
     "The parts of the page."
     profile, suspects = self.profile(most), self.suspects(most)
     largest = max((o["pull"] for rows in profile.values() for o in rows), default=1)
     def bar(o): return f'<span class="bar" style="width:{5 * o["pull"] / largest:.2f}em"></span> {o["pull"]:+.3f}'
+    def word(o): return escaped(o["word"]) + examples_as_html(o["examples"])
     tables = [f"<div><h3>{escaped(name)}</h3>" + rows_as_html(["word", "mean pull × frequency", "texts"], [
-        [escaped(o["word"]) + examples_as_html(o["examples"]), bar(o), f"{o['texts']:,}"] for o in rows]) + "</div>" for name, rows in profile.items()]
+        [word(o), bar(o), f"{o['texts']:,}"] for o in rows]) + "</div>" for name, rows in profile.items()]
     yield "What carries each class", f'<div class="classes">{"".join(tables)}</div>'
     yield "Suspects: words that decide more than they should", rows_as_html(["word", "toward", "score", "share of all decisions", "why"], [
-        [escaped(o["word"]), escaped(o["toward"]), f"{o['score']:.4f}", f"{o['decides']:.2%}", escaped(o["why"]) + examples_as_html(o["examples"])] for o in suspects])
+        [word(o), escaped(o["toward"]), f"{o['score']:.4f}", f"{o['decides']:.2%}", escaped(o["why"])] for o in suspects])
     if rows := self.disagreements.rows():
         yield "Where student and teacher part, the strongest first", rows_as_html(["in", "student", "teacher", "text"], [
             [o["kind"], escaped(o["student"]), escaped(o["teacher"]), escaped(o["text"])] for o in rows])

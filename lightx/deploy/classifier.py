@@ -16,8 +16,8 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
-from ..runtime import (card_text, check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files, named,
-                            NumpyStudent, read_about, read_header, read_json, read_tokenizer, read_weights, Reader, softmax, TextClassifier,
+from ..runtime import (card_text, check_choice, check_parts, check_shapes, check_sums, CLOSED_FORM, FILES, find_folder, InputError, missing_files,
+                            named, NumpyStudent, read_about, read_header, read_json, read_tokenizer, read_weights, Reader, softmax, TextClassifier,
                             write_about)
 from ..student import STUDENTS
 

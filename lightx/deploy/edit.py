@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['MARK', 'edit_card', 'copy_edited']
 
-# %% ../../nbs/08_deploy/edit.ipynb #13317b83
-import json, os, shutil
+# %% ../../nbs/08_deploy/edit.ipynb #f41bf9e6
+import shutil
 from pathlib import Path
 
 from fastcore.basics import patch
 
-from .versions import diff, Difference
-from ..runtime import (atomic_path, brief, card_text, check_new, check_sums, EditedClassifier, edits_in_words, FILES, find_folder, InputError,
-                            NumpyClassifier, read_about, read_json, write_about)
+from .versions import Difference
+from ..runtime import (atomic_path, card_text, check_new, check_sums, EditedClassifier, FILES, find_folder, InputError, read_about, read_json,
+                            write_about)
 
 # %% ../../nbs/08_deploy/edit.ipynb #774eabf4
 MARK = "\n<!-- edits: lightx edit --undo takes them out -->\n"
@@ -30,7 +30,7 @@ def edit_card(
     rows = [f"| {card_text(o.old)} | {card_text(o.new)} | {o.texts:,} | {o.fixed:,} | {o.broken:,} |" for o in report.changes()]
     return text + "\n".join(["", "| before | after | texts | now right | now wrong |", "|---|---|---|---|---|", *rows, ""] if rows else [""])
 
-# %% ../../nbs/08_deploy/edit.ipynb #f9809905
+# %% ../../nbs/08_deploy/edit.ipynb #64c1e028
 _COPIED = (*FILES, "README.md", "model.int8.safetensors") # no graph: it would answer without the edits
 
 def _write_edits(folder, edits, report):
@@ -65,7 +65,8 @@ def save_pretrained(self:EditedClassifier,
 ):
     "Save a classifier with its edits."
     if hasattr(self.base, "folder"): return copy_edited(self.base.folder, folder, self.edits, report)
-    if not hasattr(self.base, "save_pretrained"): raise InputError(f"a {type(self.base).__name__} that comes from no folder can't be saved: load it from one")
+    if not hasattr(self.base, "save_pretrained"):
+        raise InputError(f"a {type(self.base).__name__} that comes from no folder can't be saved: load it from one")
     check_new(folder)
     with atomic_path(folder) as tmp:
         self.base.save_pretrained(tmp)

@@ -41,7 +41,7 @@ def model_hash(
     whole = base._hashed[1] + json.dumps(settings, sort_keys=True) + base.tokenizer.to_str()
     return hashlib.sha256(whole.encode()).hexdigest()
 
-# %% ../../nbs/08_deploy/record.ipynb #b6bd0567
+# %% ../../nbs/08_deploy/record.ipynb #c734c55e
 def text_hash(
     text: str # as it was decided on
 ) -> str:     # SHA-256, 64 hex digits
@@ -54,15 +54,16 @@ def to_record(self:Answer,
 ) -> dict:
     "The decision with what is needed to check it later."
     if self.by is None: raise InputError("this answer was read from a file or is a teacher's: ask the classifier again")
-    said, (base, student) = self.to_dict(), _twin(self.by)
+    said, (_, student), kept = self.to_dict(), _twin(self.by), ("label", "probabilities", "special", "logits", "baseline_logits", "truncated")
     words = [dict(start=o["start"], end=o["end"], pulls=o["attributions"]) | (dict(text=o["text"]) if text else {}) for o in said["words"]]
     versions = dict(lightx=lightx.__version__, python=platform.python_version()) | {o: version(o) for o in ("numpy", "tokenizers")}
-    return dict(record="lightx decision 1", time=datetime.now(timezone.utc).isoformat(timespec="seconds"), versions=versions,
-                model=model_hash(self.by), edits=getattr(self.by, "edits", []), text_sha256=text_hash(self.text), **({"text": self.text} if text else {}),
-                explains=student.target, words=words, **{k: said[k] for k in ("label", "probabilities", "special", "logits", "baseline_logits", "truncated")})
+    about = dict(record="lightx decision 1", time=datetime.now(timezone.utc).isoformat(timespec="seconds"), versions=versions,
+                 model=model_hash(self.by), edits=getattr(self.by, "edits", []), text_sha256=text_hash(self.text), explains=student.target)
+    return about | (dict(text=self.text) if text else {}) | dict(words=words) | {k: said[k] for k in kept}
 
-# %% ../../nbs/08_deploy/record.ipynb #1dd59cfc
-_WANTED = dict(record=str, model=str, text_sha256=str, explains=str, words=list, label=str, probabilities=dict, special=dict, logits=dict, baseline_logits=dict)
+# %% ../../nbs/08_deploy/record.ipynb #0f1ab28f
+_WANTED = dict(record=str, model=str, text_sha256=str, explains=str, words=list, label=str, probabilities=dict, special=dict, logits=dict,
+               baseline_logits=dict)
 
 def is_number(
     found # in a record

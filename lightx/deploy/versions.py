@@ -50,7 +50,7 @@ def explain_change(
     words = {o: now[0].get(o, 0) - before[0].get(o, 0) for o in sorted(before[0] | now[0])}
     return dict(words=words, special=now[1] - before[1], start=now[2] - before[2], whole=now[3] - before[3])
 
-# %% ../../nbs/08_deploy/versions.ipynb #bdd1d09b
+# %% ../../nbs/08_deploy/versions.ipynb #0b1d19b0
 @dataclass
 class Change:
     "Texts that were decided for one class and are decided for another."
@@ -72,8 +72,8 @@ class Change:
         "Plain numbers and strings; changes are means over the texts."
         top = sorted(self.words, key=lambda o: -abs(self.words[o]))[:most]
         def mean(o): return o / self.texts
-        return dict(old=self.old, new=self.new, texts=self.texts, fixed=self.fixed, broken=self.broken, change=mean(self.whole), special=mean(self.special),
-                    start=mean(self.start), words=[dict(word=o, change=mean(self.words[o]), texts=self.uses[o]) for o in top],
+        return dict(old=self.old, new=self.new, texts=self.texts, fixed=self.fixed, broken=self.broken, change=mean(self.whole),
+                    special=mean(self.special), start=mean(self.start), words=[dict(word=o, change=mean(self.words[o]), texts=self.uses[o]) for o in top],
                     other_words=mean(sum(self.words[o] for o in self.words if o not in top)),
                     examples=[o for *_, o in sorted(self.kept, key=lambda o: (-o[0], o[1]))])
 
@@ -95,7 +95,7 @@ class Difference:
         "By classes, the most frequent first."
         return sorted(self.by_classes.values(), key=lambda o: (-o.texts, o.old, o.new))
 
-# %% ../../nbs/08_deploy/versions.ipynb #37c50d61
+# %% ../../nbs/08_deploy/versions.ipynb #9c8ed202
 @patch
 def _add(self:Difference, old, new, label, place, kind, tokenizer):
     "Count a text."
@@ -111,7 +111,7 @@ def _add(self:Difference, old, new, label, place, kind, tokenizer):
     for (begin, end), o in why["words"].items(): words[as_read(tokenizer, old.text[begin:end])] += o
     for o, moved in words.items(): change.words[o] += moved
     change.uses.update(words.keys())
-    row = why["whole"], -self.texts, dict(text=old.text[:300], strongest=[o for o, _ in Counter({k: abs(v) for k, v in words.items()}).most_common(3)])
+    row = why["whole"], -self.texts, dict(text=old.text[:300], strongest=sorted(words, key=lambda o: -abs(words[o]))[:3])
     (heapq.heappush if len(change.kept) < 3 else heapq.heappushpop)(change.kept, row)
 
 def diff(
@@ -134,19 +134,21 @@ def diff(
     if not found.texts: raise InputError("there are no texts to compare on: give some")
     return found
 
-# %% ../../nbs/08_deploy/versions.ipynb #789ef544
+# %% ../../nbs/08_deploy/versions.ipynb #90165870
 @patch
 def summary(self:Difference) -> str:
     "What changed, in a line."
     said = f"{self.changed:,} of {self.texts:,} decisions changed"
-    if self.labelled: said += f"; of {self.labelled:,} labelled texts {self.right[0] / self.labelled:.2%} were right, {self.right[1] / self.labelled:.2%} are"
-    return said
+    if not self.labelled: return said
+    before, now = (f"{o / self.labelled:.2%}" for o in self.right)
+    return f"{said}; of {self.labelled:,} labelled texts {before} were right, {now} are"
 
 @patch
 def __repr__(self:Difference):
     def line(o):
-        words = ", ".join(f"{k['word']} {k['change']:+.3f}" for k in o["words"][:5])
-        return f"{o['old']} -> {o['new']}: {o['texts']:,} texts, {o['change']:+.3f} by {words}, others {o['change'] - sum(k['change'] for k in o['words'][:5]):+.3f}"
+        top = o["words"][:5]
+        words, rest = ", ".join(f"{k['word']} {k['change']:+.3f}" for k in top), o["change"] - sum(k["change"] for k in top)
+        return f"{o['old']} -> {o['new']}: {o['texts']:,} texts, {o['change']:+.3f} by {words}, others {rest:+.3f}"
     return "\n".join([self.summary(), *(line(o.to_dict()) for o in self.changes())])
 
 @patch

@@ -40,7 +40,7 @@ def source_starts(
     "Where words begin that stand in brackets, or before a dash at the start."
     return {o.start(1) for pattern in _SOURCES for o in pattern.finditer(text)}
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #421c6248
+# %% ../../nbs/08_deploy/word_counts.ipynb #48866e57
 @dataclass
 class Tally:
     "What is counted over some texts."
@@ -50,7 +50,7 @@ class Tally:
     n: int = 0           # texts
     labelled: int = 0    # of them with a label
     right: int = 0       # of these decided right
-    shown: dict = field(default_factory=dict) # row -> examples, each (strength, number, parts of the text, decided class, pull)
+    shown: dict = field(default_factory=dict) # row -> examples, each (strength, number, parts of the text, decided class)
 
     def __post_init__(self):
         C, self.at, start = len(self.names), {}, 0
@@ -125,7 +125,7 @@ def add(self:Tally,
     self._show(answers, text, row, pulls, decided)
     if len(self.forms.rows) > MAX_WORDS: self._forget()
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #a04e9ef5
+# %% ../../nbs/08_deploy/word_counts.ipynb #9e46357c
 @patch
 def _add_texts(self:Tally, answers, chances, decided, labels):
     "Count what is of texts, not of words: decisions, sums, and how probable they were."
@@ -154,7 +154,8 @@ def _show(self:Tally, answers, text, row, pulls, decided):
         place = next((a, b) for a, b in zip(answer.reading.starts.tolist(), answer.reading.ends.tolist()) if self.forms[answer.text[a:b]] >> 1 == r)
         parts = answer.text[max(0, place[0] - 45):place[0]], answer.text[slice(*place)], answer.text[place[1]:place[1] + 45]
         kept = self.shown.setdefault(r, [])
-        (heapq.heappush if len(kept) < EXAMPLES else heapq.heapreplace)(kept, (float(strength[i]), next(self.number), parts, int(decided[text[i]]), pulls[i]))
+        example = float(strength[i]), next(self.number), parts, int(decided[text[i]])
+        (heapq.heappush if len(kept) < EXAMPLES else heapq.heapreplace)(kept, example)
         if len(kept) == EXAMPLES: self.least[r] = kept[0][0]
 
 @patch
@@ -170,14 +171,14 @@ def _forget(self:Tally):
     self.table, self.least, self.forms = table, least, Forms(self.forms.tokenizer)
     self.forms.rows |= {words[old]: new for new, old in enumerate(kept.tolist(), 1)}
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #e4230678
+# %% ../../nbs/08_deploy/word_counts.ipynb #fbb33ed1
 @patch
 def examples(self:Tally,
     row: int # of a word
 ) -> list[dict]: # `before`, `word`, `after`, `decided`
     "The texts in which a word pulls most, the strongest first."
     kept = sorted(self.shown.get(row, []), key=lambda o: (-o[0], o[1]))
-    return [dict(before=a, word=word, after=b, decided=self.names[c]) for _, _, (a, word, b), c, _ in kept]
+    return [dict(before=a, word=word, after=b, decided=self.names[c]) for _, _, (a, word, b), c in kept]
 
 # %% ../../nbs/08_deploy/word_counts.ipynb #124f4b42
 def class_numbers(

@@ -6,9 +6,8 @@
 __all__ = ['as_read', 'words_as_read', 'EditedReader', 'kept_pull', 'EditedClassifier', 'edits_in_words', 'are_edits',
            'check_edits']
 
-# %% ../../nbs/00_runtime/edits.ipynb #6ae6f7d3
+# %% ../../nbs/00_runtime/edits.ipynb #e583adc1
 import re
-from collections.abc import Iterable
 
 import numpy as np
 from fastcore.basics import patch
@@ -151,7 +150,7 @@ class EditedClassifier(TextClassifier):
         logits = logits - (values - left).sum(1)
         return logits, softmax(logits), left, start
 
-# %% ../../nbs/00_runtime/edits.ipynb #16c65e61
+# %% ../../nbs/00_runtime/edits.ipynb #31a89b29
 def edits_in_words(
     edits: list[dict] # `word`, `toward`
 ) -> str:
@@ -172,14 +171,16 @@ def check_edits(
     "An `InputError` if a classifier can't be edited so."
     base = getattr(clf, "base", clf)
     if not edits: raise InputError("there is no word to leave out: name one")
-    if getattr(base, "quick", base) is None: raise InputError(f"a {type(base.student).__name__} can't be edited: only the MLP explains itself in closed form")
+    if getattr(base, "quick", base) is None:
+        raise InputError(f"a {type(base.student).__name__} can't be edited: only the MLP explains itself in closed form")
     for word, toward in ((o["word"], o["toward"]) for o in edits):
         if not isinstance(word, str): raise InputError(f"word {brief(word)} is no text: give a word")
         if not words_as_read(base.reader, word): raise InputError(f"word {brief(word)} reads as nothing: give a word of the texts")
         if toward is None: continue
         check_choice("class", toward, clf.names)
         if clf.target not in ("logits", "centred"):
-            raise InputError(f"word {brief(word)} can't be left out for {toward} alone where attributions are not of logits: leave it out for all classes")
+            what = f"word {brief(word)} can't be left out for {toward} alone"
+            raise InputError(f"{what} where attributions are not of logits: leave it out for all classes")
 
 @patch
 def without(self:TextClassifier,

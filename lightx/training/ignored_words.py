@@ -13,13 +13,14 @@ import torch
 from ..runtime import brief, InputError
 from .losses import Batch
 
-# %% ../../nbs/05_training/ignored_words.ipynb #a647234c
+# %% ../../nbs/05_training/ignored_words.ipynb #9fd24854
 def checked_words(
     words: str | list[str] # as they are typed
 ) -> list[str]:
     "Words as a list; an `InputError` for what is none."
     words = [words] if isinstance(words, str) else list(words)
-    if wrong := [o for o in words if not isinstance(o, str) or not o.strip()]: raise InputError(f"word {brief(wrong[0])} is no word: give one of the texts")
+    if wrong := [o for o in words if not isinstance(o, str) or not o.strip()]:
+        raise InputError(f"word {brief(wrong[0])} is no word: give one of the texts")
     return words
 
 def word_ids(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lightx import load
 from lightx.attribution import apply_target
-from lightx.deploy import Classifier, check_record, copy_edited, decision_shares, diff, export, export_web, model_hash, OnnxClassifier, prune_vocabulary
+from lightx.deploy import (Classifier, check_record, copy_edited, decision_shares, diff, export, export_web, model_hash, OnnxClassifier,
+                           prune_vocabulary)
 from lightx.deploy.word_counts import tally
 from lightx.runtime import InputError
 from lightx.student import BigramStudent, LSTMStudent, new_student, STUDENTS
@@ -223,7 +224,8 @@ HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a' o
 def test_reports_hold_no_foreign_html(tmp_path):
     clf = make(names=tuple(HOSTILE))
     some = [f"<img src=x onerror=alert(1)> cup <script>{o}</script> & \"goal\"" for o in texts(4, 30)]
-    pages = [clf.audit(some, [HOSTILE[i % 3] for i in range(30)], teacher=make(seed=1, names=tuple(HOSTILE)).stream(some)), diff(clf, make(seed=1, names=tuple(HOSTILE)), some)]
+    other = make(seed=1, names=tuple(HOSTILE))
+    pages = [clf.audit(some, [HOSTILE[i % 3] for i in range(30)], teacher=other.stream(some)), diff(clf, other, some)]
     for page in (o.to_html() for o in pages):
         tags = set(re.findall(r"<(/?[\w!]+)", page)) - {f"{end}{o}" for end in ("", "/") for o in (
             "html head meta title style body h1 h2 h3 p div span table tr td th details summary mark".split())}
@@ -248,7 +250,8 @@ def test_a_record_is_checked_wherever_it_was_loaded(folder):
 def test_no_change_of_a_record_goes_unseen(folder, data):
     clf = load(folder)
     record = clf("the cup goal today oil").to_record()
-    name, where = data.draw(st.sampled_from(NAMES)), data.draw(st.sampled_from(["logits", "baseline_logits", "special", "pulls", "probabilities", "text"]))
+    name = data.draw(st.sampled_from(NAMES))
+    where = data.draw(st.sampled_from(["logits", "baseline_logits", "special", "pulls", "probabilities", "text"]))
     if where == "text":
         record["text"] += data.draw(st.sampled_from([" ", "!", "cup"]))
     else:
@@ -257,7 +260,9 @@ def test_no_change_of_a_record_goes_unseen(folder, data):
     assert not all(o["holds"] for o in check_record(record, clf))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda o: st.lists(o, max_size=3) | st.dictionaries(st.text(max_size=5), o, max_size=3)))
+def nested(o): return st.lists(o, max_size=3) | st.dictionaries(st.text(max_size=5), o, max_size=3)
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), nested))
 @settings(max_examples=30, deadline=None)
 def test_what_is_no_record_is_refused_in_a_line(thing):
     record = make()("cup goal").to_record()
