@@ -50,7 +50,7 @@ def explain_change(
     words = {o: now[0].get(o, 0) - before[0].get(o, 0) for o in sorted(before[0] | now[0])}
     return dict(words=words, special=now[1] - before[1], start=now[2] - before[2], whole=now[3] - before[3])
 
-# %% ../../nbs/08_deploy/versions.ipynb #0b1d19b0
+# %% ../../nbs/08_deploy/versions.ipynb #5be6c29b
 @dataclass
 class Change:
     "Texts that were decided for one class and are decided for another."
@@ -73,7 +73,8 @@ class Change:
         top = sorted(self.words, key=lambda o: -abs(self.words[o]))[:most]
         def mean(o): return o / self.texts
         return dict(old=self.old, new=self.new, texts=self.texts, fixed=self.fixed, broken=self.broken, change=mean(self.whole),
-                    special=mean(self.special), start=mean(self.start), words=[dict(word=o, change=mean(self.words[o]), texts=self.uses[o]) for o in top],
+                    special=mean(self.special), start=mean(self.start),
+                    words=[dict(word=o, change=mean(self.words[o]), texts=self.uses[o]) for o in top],
                     other_words=mean(sum(self.words[o] for o in self.words if o not in top)),
                     examples=[o for *_, o in sorted(self.kept, key=lambda o: (-o[0], o[1]))])
 

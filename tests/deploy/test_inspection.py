@@ -1,6 +1,7 @@
 """Audit, edit, comparison and record: exact, safe, and without PyTorch."""
 import json
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -11,13 +12,14 @@ import torch
 from conftest import lightx, make_tokenizer, WORDS
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from lightx import load
 from lightx.attribution import apply_target
-from lightx.deploy import (Classifier, check_record, copy_edited, decision_shares, diff, export, export_web, model_hash, OnnxClassifier,
-                           prune_vocabulary)
+from lightx.deploy import (Classifier, check_record, copy_edited, decision_shares, diff, distill, export, export_web, model_hash, OnnxClassifier,
+                           prune_vocabulary, quantize_int8)
 from lightx.deploy.word_counts import tally
-from lightx.runtime import InputError
+from lightx.runtime import InputError, NumpyClassifier, write_about
 from lightx.student import BigramStudent, LSTMStudent, new_student, STUDENTS
 
 NAMES = ["sport", "money", "space"]
@@ -131,6 +133,18 @@ def test_what_would_not_heed_an_edit_refuses(folder, tmp_path):
     with pytest.raises(InputError, match="its settings are not those that were saved"): # nobody takes an edit out unseen
         load(tmp_path / "edited")
     assert not (tmp_path / "x").exists() and not (tmp_path / "x.html").exists()
+
+
+def test_weights_in_eight_bits_heed_the_same_edits(folder, tmp_path):
+    exported = shutil.copytree(folder, tmp_path / "exported")
+    save_file(quantize_int8(make().student).state_dict(), exported / "model.int8.safetensors")
+    about = json.loads((exported / "classifier.json").read_text())
+    write_about(exported, {k: o for k, o in about.items() if k != "sums"})
+    load(exported).without("cup").save_pretrained(tmp_path / "edited")
+    small = NumpyClassifier.from_folder(tmp_path / "edited", "model.int8.safetensors")
+    assert small.edits == [dict(word="cup", toward=None)] and not small("cup goal").words[0].attributions.any()
+    with pytest.raises(InputError, match="which its weights do not show"):
+        export_web(tmp_path / "edited", tmp_path / "x.html")
 
 
 def test_counts_are_those_of_single_answers():
@@ -295,3 +309,13 @@ assert not [o for o in ("torch", "pandas", "transformers", "matplotlib", "scipy"
     assert {o.name: o.read_bytes() for o in folder.iterdir()} == {o.name: o.read_bytes() for o in (tmp_path / "back").iterdir()}
     done = lightx("check", tmp_path / "r.json", "--model", folder)
     assert done.returncode == 1 and "no" in done.stdout and not done.stderr
+
+
+def test_a_student_is_taught_to_ignore_a_word(corpus_folder, teacher_folder, tmp_path):
+    settings = dict(teacher=str(teacher_folder), n_per_class=6, max_length=16, steps=10, tol=.5, unseen_texts=2, progress=False)
+    plain, taught = (distill(str(corpus_folder), recipe="best", without=o, **settings) for o in ((), "the"))
+    assert taught.facts["taught_to_ignore"] == "the" and "taught_to_ignore" not in plain.facts
+    def pull(clf): return np.mean([np.abs(o.attributions).max() for a in clf(texts(6)) for o in a.words if o.text == "the"])
+    assert pull(taught) < pull(plain) / 2
+    with pytest.raises(InputError, match="word 3 is no word: give one of the texts"):
+        distill(str(corpus_folder), without=[3], **settings)
