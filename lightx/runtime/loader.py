@@ -181,7 +181,7 @@ def checksum(
         while n := f.readinto(piece): found = zlib.crc32(memoryview(piece)[:n], found)
     return f"{found:08x}"
 
-def _sum_of_settings(about): # edits count where there are some, so that an older version refuses a folder whose edits it would not heed
+def _sum_of_settings(about): # edits count where there are some: folders without have the sum that they had
     found = {k: about.get(k) for k in _SETTINGS} | ({"edits": about["edits"]} if about.get("edits") else {})
     return f"{zlib.crc32(json.dumps(found, sort_keys=True).encode()):08x}"
 
