@@ -8,7 +8,6 @@ __all__ = ['model_hash', 'text_hash', 'is_number', 'read_record', 'explained_mov
 # %% ../../nbs/08_deploy/record.ipynb #1aba924c
 import hashlib, json, platform
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +52,7 @@ def to_record(self:Answer,
     text: bool = True # keep the text and its words, not only its hash
 ) -> dict:
     "The decision with what is needed to check it later."
+    from importlib.metadata import version # takes as long as all of this module
     if self.by is None: raise InputError("this answer was read from a file or is a teacher's: ask the classifier again")
     said, (_, student), kept = self.to_dict(), _twin(self.by), ("label", "probabilities", "special", "logits", "baseline_logits", "truncated")
     words = [dict(start=o["start"], end=o["end"], pulls=o["attributions"]) | (dict(text=o["text"]) if text else {}) for o in said["words"]]
