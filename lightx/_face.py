@@ -1,4 +1,5 @@
 """What `import lightx` names that no single part holds."""
+from . import deploy # noqa: F401 so that what is loaded can be audited, edited and recorded
 from .runtime import find_folder, has_closed_form, InputError, NumpyClassifier, read_about
 
 

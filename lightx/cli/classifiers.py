@@ -42,6 +42,7 @@ def distill(
     explain: Annotated[bool, option("Whether the teacher explains the texts; without, the student learns from its decisions alone.")] = True,
     scores: Annotated[str, option("For a teacher that is a file: a file of word, class and score, and of text for words of one text.")] = "",
     base: Annotated[str, option("For a teacher that is a file: the model whose tokenizer and words the student starts from.")] = "",
+    without: Annotated[list[str] | None, option("A word that the student is taught to ignore; may be repeated.")] = None,
 ):
     "Distil a teacher into a small classifier that explains itself."
     data = one_source(source, data)
@@ -50,7 +51,7 @@ def distill(
     own = dict(tol=tol) if explain and not is_predictions(teacher) else {}
     own |= {k: o for k, o in dict(scores=scores, base=base).items() if o}
     clf = run(data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, explain=explain, text=text, label=label,
-              label_names=label_names, unlabelled=unlabelled, **own)
+              label_names=label_names, unlabelled=unlabelled, without=without or (), **own)
     show_table(f"Classifier in {out}", clf.facts)
 
 # %% ../../nbs/09_cli/classifiers.ipynb #ea960d82

@@ -4,8 +4,16 @@ Each name is imported with its module when it is first asked for (PEP 562): a se
 """
 from importlib import import_module
 
-_NAMES = {"classifier": "build_student CARD card_text check_weights Classifier fact_table in_numpy RENAMED",
+from . import audit_report, edit, record # noqa: F401 they give every classifier `audit`, and every answer `to_record`
+
+_NAMES = {"classifier": "build_student CARD check_weights Classifier fact_table in_numpy RENAMED",
           "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",
+          "word_counts": "add_runs class_numbers decision_shares EXAMPLES Forms LEAST MAX_WORDS source_starts Tally tally",
+          "audit": "Audit Disagreements judge_words wilson_low word_kind",
+          "audit_report": "escaped examples_as_html rows_as_html STYLE",
+          "versions": "Change diff Difference explain_change explained_by margins",
+          "edit": "copy_edited edit_card MARK",
+          "record": "check_record explained_move is_number model_hash read_record text_hash",
           "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 read_exported write_onnx",
           "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
           "distillation": "check_recipe distill measured_facts UNEXPLAINED warn_beaten",

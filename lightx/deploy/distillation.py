@@ -20,8 +20,8 @@ from ..evaluation import accuracy, agreement, macro_f1, n_bytes, n_parameters, p
 from ..experiments import is_predictions, prepare, prepare_predictions
 from ..runtime import atomic_path, check_choice, check_extra, check_numbers, check_room, claim, InputError, log
 from ..teacher import quiet
-from ..training import (check_unlabelled, explain_student, find_method, METHODS, NEED_UNLABELLED, predict_student, Task, train,
-                             UNTRAINED)
+from ..training import (check_unlabelled, checked_words, explain_student, find_method, METHODS, NEED_UNLABELLED, predict_student, Task,
+                             train, UNTRAINED, word_ids)
 
 # %% ../../nbs/08_deploy/distillation.ipynb #0a37e191
 def warn_beaten(
@@ -87,10 +87,11 @@ def distill(
     steps: int = 1500,     # of training at least
     progress: bool = True, # show bars
     explain: bool = True,  # ask a model for its explanations; False: for its decisions alone
+    without: str | list[str] = (), # words that the student is taught to ignore, see `lightx.training.Ignoring`
     **settings             # others of `lightx.experiments.prepare`; without explanations of `prepare_predictions`, such as base and scores
 ) -> Classifier:
     "Distil a teacher into a small classifier that explains itself."
-    file = is_predictions(teacher)
+    file, without = is_predictions(teacher), checked_words(without)
     way = prepare_predictions if file or not explain else prepare
     if not file and (odd := [o for o in ("base", "scores") if settings.get(o)]):
         raise InputError(f"{odd[0]} {settings[odd[0]]}: goes with a file of predictions, not with a model: leave it out")
@@ -102,16 +103,17 @@ def distill(
     check_extra("train")
     if out: check_room(Path(out).absolute().parent, product=out)
     with claim(out) if out else nullcontext():
-        return _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, settings)
+        return _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings)
 
-def _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, settings):
+def _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings):
     "The work, when all is checked."
     quiet()
     prepared = way(data, teacher, n_per_class, max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, progress=progress, **settings)
     choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
-    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, **choices)
+    ignored = word_ids(prepared.teacher.tokenizer.backend_tokenizer, without)
+    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, ignored=ignored, **choices)
     student, _ = train(recipe, task, progress)
-    facts = dict(recipe=recipe, seed=seed) | measured_facts(student, prepared)
+    facts = dict(recipe=recipe, seed=seed) | (dict(taught_to_ignore=", ".join(without)) if without else {}) | measured_facts(student, prepared)
     if is_predictions(teacher): facts |= dict(teacher=Path(teacher).name, base=facts["teacher"])
     shown = teacher_answers(prepared.teacher, prepared.unseen_texts[:8], prepared.unseen_explanations, max_length, prepared.names) \
         if prepared.unseen_explanations else []

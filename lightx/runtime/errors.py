@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['log', 'RANGES', 'EXTRAS', 'ROOM', 'InputError', 'check_choice', 'brief', 'Range', 'check_number', 'check_numbers',
-           'checked_texts', 'whole_text', 'missing_extra', 'check_extra', 'check_room']
+           'checked_texts', 'whole_text', 'missing_extra', 'check_extra', 'check_room', 'card_text']
 
 # %% ../../nbs/00_runtime/errors.ipynb #d83a1ee1
-import importlib.util, logging, sys, tempfile
+import importlib.util, logging, re, sys, tempfile
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -140,3 +140,12 @@ def check_room(
         in_the_way = isinstance(e, (FileExistsError, NotADirectoryError))
         why = "a file stands in its way" if in_the_way else getattr(e, "strerror", None) or e
         raise InputError(f"{product or folder}: cannot be written ({why}): {remedy}") from None
+
+# %% ../../nbs/00_runtime/errors.ipynb #7de78fe2
+def card_text(
+    text # of a name or a fact
+) -> str: # for a line of the card, or a cell of a table in it
+    "Text that stays text in Markdown and in HTML."
+    line = re.sub(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+", " ", str(text)).encode("utf-8", "replace").decode()
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")): line = line.replace(sign, entity)
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])|[\\`*\[\]|~$!]", r"\\\g<0>", line).replace("://", "&colon;//")

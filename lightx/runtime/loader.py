@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FILES', 'CLOSED_FORM', 'match_names', 'check_parts', 'NumpyClassifier', 'find_folder', 'local_folder', 'fetched',
-           'missing_files', 'read_json', 'read_about', 'has_closed_form', 'checksum', 'write_about', 'check_sums',
-           'check_shapes', 'check_finite', 'named', 'read_tokenizer']
+           'missing_files', 'read_about', 'has_closed_form', 'checksum', 'write_about', 'check_sums', 'check_shapes',
+           'check_finite', 'named', 'read_tokenizer']
 
 # %% ../../nbs/00_runtime/loader.ipynb #7ef68e3d
 import json, math, os, re, zlib
@@ -17,7 +17,9 @@ from fastcore.basics import patch
 from tokenizers import Tokenizer
 
 from .answer import TextClassifier
+from .edits import are_edits, EditedClassifier, edits_in_words
 from .errors import InputError
+from .files import read_json
 from .inference import NumpyStudent, read_header, read_weights, softmax
 from .reader import Reader
 
@@ -132,17 +134,6 @@ def missing_files(
 # %% ../../nbs/00_runtime/loader.ipynb #03daa9e6
 CLOSED_FORM = ("MLPStudent", "BigramStudent", "PairStudent") # the last as version 0.1 called the second
 
-def read_json(
-    file: str | Path # of a model's folder
-) -> dict:
-    "The object in a JSON file; an `InputError` names the file if there is none."
-    try: found = json.loads(Path(file).read_text(encoding="utf-8"))
-    except FileNotFoundError: raise InputError(f"{file}: no such file: get the whole folder again") from None
-    except OSError as e: raise InputError(f"{file}: cannot be read ({e.strerror}): see who may read it") from None
-    except (ValueError, RecursionError) as e: raise InputError(f"{file}: damaged ({e}): get the folder again") from None
-    if not isinstance(found, dict): raise InputError(f"{file}: damaged (it holds no object): get the folder again")
-    return found
-
 def _whole(least, most=2**31): return lambda o: type(o) is int and least <= o < most
 def _texts(o): return isinstance(o, list) and bool(o) and all(isinstance(n, str) and n.strip() for n in o)
 
@@ -151,13 +142,14 @@ _RULES = {"names": (_texts, "a list of names"), "max_length": (_whole(3), "a who
           "pool_width": (_whole(0), "a whole number"), "baseline": (("zero", "pad").__contains__, "zero or pad"),
           "student": (lambda o: isinstance(o, str), "the name of a kind of student"),
           "facts": (lambda o: isinstance(o, dict), "an object"),
-          "sums": (lambda o: isinstance(o, dict), "an object"),
+          "sums": (lambda o: isinstance(o, dict), "an object"), "edits": (are_edits, "a list of edits"),
           "examples": (lambda o: isinstance(o, list) and all(isinstance(x, dict) for x in o), "a list of objects")}
 
 def read_about(
-    folder: Path # of a classifier
-) -> dict:       # of `classifier.json` and `config.json`
-    "What a folder says of its classifier; an `InputError` for what can't be so."
+    folder: Path,        # of a classifier
+    edited: bool = False # whether who asks heeds edits
+) -> dict:               # of `classifier.json` and `config.json`
+    "What a folder says of its classifier; an `InputError` for what can't be so, and for edits that would not be heeded."
     missing_files(folder, "classifier.json")
     files, found = [folder/o for o in ("config.json", "classifier.json") if (folder/o).is_file()], {}
     for file in files:
@@ -166,13 +158,15 @@ def read_about(
             if not good(o): raise InputError(f"{file}: {k} is {str(o)[:40]!r}, not {what}: get the folder again")
             found[k] = o
     if missing := [o for o in ("names", "max_length") if o not in found]: raise InputError(f"{files[-1]}: no {missing[0]}: get the folder again")
+    if found.get("edits") and not edited:
+        raise InputError(f"{folder}: edited ({edits_in_words(found['edits'])}), which its weights do not show: undo it first (lightx edit --undo)")
     return found
 
 def has_closed_form(
     folder: Path # of a classifier
 ) -> bool:
     "Whether numpy can answer for a folder."
-    return os.path.isfile(folder/"model.safetensors") and read_about(folder).get("student", "MLPStudent") in CLOSED_FORM
+    return os.path.isfile(folder/"model.safetensors") and read_about(folder, edited=True).get("student", "MLPStudent") in CLOSED_FORM
 
 # %% ../../nbs/00_runtime/loader.ipynb #a76fbf97
 _SETTINGS = ("student", "max_length", "pad_id", "target", "baseline", "pool_width")
@@ -187,7 +181,9 @@ def checksum(
         while n := f.readinto(piece): found = zlib.crc32(memoryview(piece)[:n], found)
     return f"{found:08x}"
 
-def _sum_of_settings(about): return f"{zlib.crc32(json.dumps({k: about.get(k) for k in _SETTINGS}, sort_keys=True).encode()):08x}"
+def _sum_of_settings(about): # edits count where there are some: folders without have the sum that they had
+    found = {k: about.get(k) for k in _SETTINGS} | ({"edits": about["edits"]} if about.get("edits") else {})
+    return f"{zlib.crc32(json.dumps(found, sort_keys=True).encode()):08x}"
 
 def write_about(
     folder: Path, # of a classifier; all other files are there
@@ -199,7 +195,7 @@ def write_about(
         if o.suffix == ".safetensors": check_finite(o)
     def write(more): (folder/"classifier.json").write_text(json.dumps(about | more, indent=1) + "\n", encoding="utf-8")
     write({})
-    write(dict(sums={o.name: checksum(o) for o in files} | {"settings": _sum_of_settings(read_about(folder))}))
+    write(dict(sums={o.name: checksum(o) for o in files} | {"settings": _sum_of_settings(read_about(folder, edited=True))}))
 
 def check_sums(
     folder: Path, # of a classifier
@@ -284,10 +280,10 @@ def read_tokenizer(
 def from_folder(cls:NumpyClassifier,
     folder: str | Path,               # of a classifier, see `has_closed_form`
     weights: str = "model.safetensors" # or model.int8.safetensors
-) -> NumpyClassifier:
+) -> TextClassifier: # edited, if the folder is
     "A classifier that was saved or exported."
     folder = Path(folder)
-    about = read_about(folder)
+    about = read_about(folder, edited=True)
     sums = about.get("sums", {})
     missing_files(folder, weights, "tokenizer.json")
     check_sums(folder, about, weights, "tokenizer.json", "config.json")
@@ -297,4 +293,7 @@ def from_folder(cls:NumpyClassifier,
     choices = {k: about[k] for k in ("baseline", "target", "pool_width", "pad_id") if k in about}
     student = NumpyStudent(arrays, **choices)
     tokenizer = read_tokenizer(folder, len(student.embedding), sums)
-    with named(folder): return cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))
+    with named(folder):
+        clf = cls(student, tokenizer, about["names"], about["max_length"], about.get("facts"), about.get("examples"))
+        clf.folder = folder # edits are saved beside what lies there
+        return EditedClassifier(clf, about["edits"]) if about.get("edits") else clf

@@ -6,6 +6,7 @@ from .loop import (Examples, explain_student, learning_rates, only_used_rows, OP
                    TrainerState)
 from .related_losses import (ADKD, attribution_map, Combined, DiXtill, E2KD, IGAugment, kl_losses, LogitMatch, map_cosine, map_distance,
                              of_decided_class, rationale, rationale_loss, REKD, SoftLabels, token_dropout)
+from .ignored_words import checked_words, find_words, Ignoring, word_ids
 from .adaptive_alpha import AutoLightX, DWA, EqualGradientNorms, gradient_stats, GradientStats, GradNorm, PCGrad, RULES, Uncertainty
 from .stacked_students import StackedLightX, StudentStack
 from .registry import check_unlabelled, find_method, method, METHODS, mlp, NEED_UNLABELLED, run_plan, Task, train, TrainingPlan, UNTRAINED
@@ -16,9 +17,10 @@ from .methods import (adkd, BEST, best, best_unlabelled, bigram_student, ce, dix
 __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "decayed_sums", "LazyRows", "RowAdam", "RowMomentum", "Examples",
            "explain_student", "learning_rates", "only_used_rows", "OPTIMIZERS", "predict_student", "SCHEDULES", "toy_corpus", "train_student",
            "TrainerState", "ADKD", "attribution_map", "Combined", "DiXtill", "E2KD", "IGAugment", "kl_losses", "LogitMatch", "map_cosine",
-           "map_distance", "of_decided_class", "rationale", "rationale_loss", "REKD", "SoftLabels", "token_dropout", "AutoLightX", "DWA",
-           "EqualGradientNorms", "gradient_stats", "GradientStats", "GradNorm", "PCGrad", "RULES", "Uncertainty", "StackedLightX", "StudentStack",
-           "check_unlabelled", "find_method", "method", "METHODS", "mlp", "NEED_UNLABELLED", "run_plan", "Task", "train", "TrainingPlan",
-           "UNTRAINED", "adkd", "BEST", "best", "best_unlabelled", "bigram_student", "ce", "dixtill", "dixtill_printed", "e2kd", "head_pruning",
-           "ig_augment", "int8", "kl", "lightx", "lightx_auto", "lightx_matched", "lightx_random", "lightx_shuffled", "lightx_wrong_class",
-           "logit_mse", "lstm", "lstm_ce", "lstm_kl", "lstm_mse", "MATCHED", "rekd"]
+           "map_distance", "of_decided_class", "rationale", "rationale_loss", "REKD", "SoftLabels", "token_dropout", "checked_words",
+           "find_words", "Ignoring", "word_ids", "AutoLightX", "DWA", "EqualGradientNorms", "gradient_stats", "GradientStats", "GradNorm",
+           "PCGrad", "RULES", "Uncertainty", "StackedLightX", "StudentStack", "check_unlabelled", "find_method", "method", "METHODS", "mlp",
+           "NEED_UNLABELLED", "run_plan", "Task", "train", "TrainingPlan", "UNTRAINED", "adkd", "BEST", "best", "best_unlabelled",
+           "bigram_student", "ce", "dixtill", "dixtill_printed", "e2kd", "head_pruning", "ig_augment", "int8", "kl", "lightx", "lightx_auto",
+           "lightx_matched", "lightx_random", "lightx_shuffled", "lightx_wrong_class", "logit_mse", "lstm", "lstm_ce", "lstm_kl", "lstm_mse",
+           "MATCHED", "rekd"]

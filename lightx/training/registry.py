@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from ..runtime import brief, check_choice, check_numbers, InputError
 from ..student import new_student
 from ..teacher import Teacher
+from .ignored_words import Ignoring
 from .loop import Examples, train_student
 
 # %% ../../nbs/05_training/registry.ipynb #6e3448df
@@ -30,7 +31,8 @@ class Task:
     target: str = "centred"         # what the explanations explain
     baseline: str = "zero"          # against what
     unlabelled: tuple | None = None # token ids of more texts, and the teacher's logits of them [M, C]
-    progress: bool = False   # show bars
+    progress: bool = False          # show bars
+    ignored: tuple = ()             # words that the student is taught to ignore, see `word_ids`
 
     def __post_init__(self): check_numbers(seed=self.seed, steps=self.steps)
 
@@ -112,8 +114,9 @@ def run_plan(
 ):                         # -> student in eval mode, history
     "A student trained as planned."
     if plan.objective is None: return plan.student.eval(), []
-    history = train_student(plan.student, plan.examples or task.examples, plan.objective, plan.epochs, plan.lr, plan.batch_size,
-                            plan.optimizer, task.seed, progress, plan.schedule)
+    objective = Ignoring(plan.objective, task.ignored) if task.ignored else plan.objective
+    history = train_student(plan.student, plan.examples or task.examples, objective, plan.epochs, plan.lr, plan.batch_size, plan.optimizer,
+                            task.seed, progress, plan.schedule)
     return plan.student, history
 
 def train(
