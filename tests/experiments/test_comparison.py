@@ -12,7 +12,7 @@ def compared(corpus_folder, teacher_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     (folder / "mine.py").write_text("from lightx.training import LightX, mlp, TrainingPlan\n\n"
                                     "def mine(task):\n    return TrainingPlan(mlp(task), LightX(0.3), epochs=1)\n")
-    methods = f"ce,lightx_matched,int8,{folder / 'mine.py'}:mine"
+    methods = f"ce,int8,{folder / 'mine.py'}:mine"
     options = ["--data", corpus_folder, "--teacher", teacher_folder, "--methods", methods, *COMPARE, "--out", folder / "out"]
     return folder / "out", options, lightx("compare", *options)
 
@@ -23,7 +23,7 @@ def test_compare_ends_in_table_figure_and_report(compared):
     assert "mine" in run.stdout and "8 texts a class" in run.stdout
     found = json.loads((out / "results.json").read_text())["rows"]
     seen = {(o["method"], o["n_per_class"], o.get("seed")) for o in found if o["metric"] == "accuracy"}
-    assert {(m, n, s) for m in ("ce", "lightx_matched", "mine") for n in (4, 8) for s in (0, 1)} <= seen
+    assert {(m, n, s) for m in ("ce", "mine") for n in (4, 8) for s in (0, 1)} <= seen
     assert {("int8", 8, 0), ("teacher", 8, None), ("tfidf_svm", 4, None)} <= seen and not {("int8", 8, 1), ("int8", 4, 0)} & seen
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and (out / "report.ipynb").exists()
 
