@@ -154,7 +154,8 @@ def coloured(
 def export(
     model: Annotated[str, typer.Argument(help="Folder of a classifier from lightx distill, or its name on the hub.")],
     out: Annotated[Path, option("Folder of the graphs; must not exist yet.")] = Path("exported"),
-    data: Annotated[str | None, option("The corpus of the classifier, to measure each graph's accuracy on its test split.")] = None,
+    data: Annotated[str | None, option("The corpus of the classifier, to measure each graph's accuracy on its test split, and for the words of each "
+                                         "class in the page.")] = None,
     prune: Annotated[int, option("Keep only word pieces that the training texts have so often, and single letters; 0: all.")] = 0,
     web: Annotated[bool, option("Write index.html too: the classifier in one page that needs no server.", "--web")] = False,
     text: TextColumn = "text",
@@ -194,7 +195,7 @@ def check_export(
 def export_whole(
     model: str | Path, # folder of a classifier, or its name on the hub
     out: Path,         # folder that appears whole or not at all
-    corpus,            # to measure by, and to prune the vocabulary
+    corpus,            # to measure by, to prune the vocabulary, and for the words of each class in the page
     prune: int,        # see `lightx.deploy.export`
     web: bool          # whether a page is wanted
 ) -> dict[str, dict]:  # bytes of each file, and accuracy where it is measured
@@ -203,7 +204,8 @@ def export_whole(
     from lightx.runtime import atomic_path
     with atomic_path(out) as tmp:
         found = run(model, tmp, corpus, prune)
-        if web: found["index.html"] = dict(bytes=export_web(tmp, tmp/"index.html")["page"])
+        texts = corpus["test"]["text"] if corpus is not None else None
+        if web: found["index.html"] = dict(bytes=export_web(tmp, tmp/"index.html", texts)["page"])
     return found
 
 # %% ../../nbs/09_cli/classifiers.ipynb #2536d9de

@@ -40,7 +40,7 @@ def make_page(
     from lightx.deploy import export_web
     page = out/"exported"/"index.html"
     if not page.parent.exists(): export_whole(out/"model", page.parent, load_corpus("bbc_news"), 1, web=True)
-    if not page.exists(): export_web(page.parent, page)
+    if not page.exists(): export_web(page.parent, page, load_corpus("bbc_news")["test"]["text"])
     return page
 
 # %% ../../nbs/09_cli/demo.ipynb #27375052

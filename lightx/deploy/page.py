@@ -7,13 +7,16 @@ __all__ = ['NORMALIZERS', 'PRE_TOKENIZERS', 'MODELS', 'PATTERNS', 'unreadable', 
 
 # %% ../../nbs/08_deploy/page.ipynb #92e0fc10
 import base64, gzip, hashlib, json, re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save
 
 import lightx
-from ..runtime import atomic_path, check_sums, InputError, read_about, read_json
+from .audit import Audit
+from .word_counts import tally
+from ..runtime import atomic_path, check_sums, InputError, NumpyClassifier, read_about, read_json
 
 # %% ../../nbs/08_deploy/page.ipynb #pag0ne02
 NORMALIZERS = ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Precompiled", "Prepend", "Replace", "Strip", "StripAccents")
@@ -146,13 +149,24 @@ def page_frame(
     if why := unreadable(parsed): raise _no_page(why)
     return _frame(parsed["post_processor"])
 
+def _class_words(
+    folder: Path,         # from `export`
+    texts: Iterable[str]  # one or more
+) -> dict:                # `texts`, how many; `words`, for each class ten at most, each with its mean pull times frequency
+    "The words that pull most toward each class, as the student of the page has it."
+    clf = NumpyClassifier.from_folder(folder, "model.int8.safetensors")
+    found = Audit(clf.names, tally(clf, texts), None, None)
+    return dict(texts=found.held.n, words=[[(o["word"], float(f"{o['pull']:.4g}")) for o in rows] for rows in found.profile(10).values()])
+
 def export_web(
     folder: str | Path,  # from `export`
-    out: str | Path      # ends in .html
+    out: str | Path,     # ends in .html
+    texts: Iterable[str] | None = None # over which the words of each class are found; None shows none
 ) -> dict[str, int]:     # bytes of the page, and of the weights and the tokenizer in it
     "Write an exported classifier as a page that needs no server."
     folder = Path(folder)
     about, parsed = _page_about(folder)
+    if texts is not None: about["profile"] = _class_words(folder, texts)
     rules = {o: parsed[o] for o in ("added_tokens", "normalizer", "pre_tokenizer", "model")}
     coded = _packed(json.dumps(rules, ensure_ascii=False, separators=(",", ":")).encode())
     parts = dict(about=json.dumps(about).replace("<", "\\u003c"), model=_packed(save(_page_tensors(folder/"model.int8.safetensors"))),

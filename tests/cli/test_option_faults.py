@@ -226,7 +226,7 @@ def test_graphs_and_page_appear_together_or_not_at_all(error, line, exporting, c
     monkeypatch.setattr("lightx.cli.classifiers.check_export", lambda *args: None)
     monkeypatch.setattr(lightx.deploy, "export_web", fail, raising=False)
     assert line in exporting(capsys)[2] and not list(tmp_path.iterdir())
-    monkeypatch.setattr(lightx.deploy, "export_web", lambda folder, out: dict(page=out.write_text("page")))
+    monkeypatch.setattr(lightx.deploy, "export_web", lambda folder, out, texts: dict(page=out.write_text("page")))
     assert exporting(capsys)[0] == 0 and sorted(o.name for o in (tmp_path / "out").iterdir()) == ["index.html", "model.onnx"]
 
 

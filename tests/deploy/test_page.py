@@ -222,8 +222,9 @@ def test_what_is_exported_is_what_the_page_needs(page):
     assert {o.name for o in (folder / "exported").iterdir()} == {"classifier.json", "model.int8.onnx", "model.int8.safetensors", "model.onnx",
                                                                   "model.safetensors", "tokenizer.json"}
     assert len({o.stat().st_mode for o in (folder / "exported").iterdir()}) == 1
-    clf.student = quantize_int8(clf.student)
-    same(page, clf, odd(100, seed=1))
+    rounded = copy.copy(clf) # other tests share the classifier
+    rounded.student = quantize_int8(clf.student)
+    same(page, rounded, odd(100, seed=1))
 
 
 def test_typing_changes_label_colours_and_numbers(page):
@@ -284,6 +285,40 @@ def test_the_page_can_connect_to_nobody(page):
         const o = new Image(); o.onload = well; o.onerror = bad; o.src = "data:image/gif;base64,R0lGODlhAQABAAAAACw=" })]
         .map(o => o.then(() => "came", () => "refused")))"""
     assert page.evaluate(refused) == ["refused"] * 3
+
+
+HOSTILE = ["</script><script>document.title='x'</script>", '"><img/src=x/onerror=alert(1)>', "__proto__ {{script}}\u202e\x00"]
+
+
+def test_the_words_of_each_class_are_those_of_the_audit(browser, tmp_path):
+    words = ["goal", *HOSTILE[:2], "{{style}}", "\u202eevil", *"abcdefghijklmnop"]
+    tok = Tokenizer(models.WordLevel({o: i for i, o in enumerate(["<unk>", *words])}, unk_token="<unk>"))
+    tok.pre_tokenizer = P.WhitespaceSplit()
+    student = new_student(3, vocab_size=tok.get_vocab_size(), embed_dim=8, hidden=16, target="centred", embed_std=1.)
+    clf = in_eight_bits(Classifier(student, tok, HOSTILE, max_length=24), tmp_path / "exported")
+    texts = [" ".join(random.Random(i).sample(words, 12)) for i in range(40)]
+    export_web(tmp_path / "exported", tmp_path / "plain.html")
+    export_web(tmp_path / "exported", tmp_path / "index.html", texts)
+    added = (tmp_path / "index.html").stat().st_size - (tmp_path / "plain.html").stat().st_size
+    page, expected = opened(browser, tmp_path / "index.html"), clf.audit(texts).profile(10)
+    profile = page.locator("#profile")
+    assert added < 3000 and profile.locator("dl").is_hidden() # until it is opened, here by keyboard
+    profile.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert profile.locator("dl").is_visible() and profile.locator("dt").evaluate_all("all => all.map(o => o.textContent)") == HOSTILE
+    for row, found in zip(profile.locator("dd").all(), expected.values(), strict=True):
+        assert row.locator("bdi").evaluate_all("all => all.map(o => o.textContent)") == [o["word"] for o in found]
+        pulls = [float(o) for o in re.findall(r"\u00a0\+(\d\.\d{3})", row.evaluate("o => o.textContent"))]
+        np.testing.assert_allclose(pulls, [o["pull"] for o in found], atol=.0006)
+    assert {o["word"] for rows in expected.values() for o in rows} & {*HOSTILE, "{{style}}", "\u202eevil"} # or it would show nothing
+    assert page.locator("script").count() == 4 and page.locator("img").count() == 0 and "explains itself" in page.title()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+def test_without_a_corpus_there_are_no_words_of_classes(page):
+    page, _, folder = page
+    assert page.locator("#profile").is_hidden() and page.evaluate("!('profile' in JSON.parse(document.getElementById('about').textContent))")
 
 
 def refused(**changes):
