@@ -167,7 +167,7 @@ def gradients(self:Paths,
     texts: torch.Tensor, # [P], row of the text
     t: torch.Tensor      # [P], place on its path
 ) -> torch.Tensor:       # [P, T, C]
-    "Directional derivatives of what is explained along the step of each token: a forward pass, and a backward pass for each class but one that follows."
+    "Directional derivatives along the step of each token: a forward pass, and a backward pass for each class but one that follows."
     x, step, rest = self.at(texts, t)
     y = self.explained(self.quick(x.requires_grad_(), *rest), texts)
     return class_gradients(x, y, step, free=self.free)

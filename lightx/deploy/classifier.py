@@ -6,7 +6,7 @@
 __all__ = ['RENAMED', 'CARD', 'in_numpy', 'check_weights', 'Classifier', 'fact_table', 'build_student']
 
 # %% ../../nbs/08_deploy/classifier.ipynb #b686d172
-import inspect, json, re, shutil
+import inspect, json, shutil
 from pathlib import Path
 
 import numpy as np

@@ -103,7 +103,8 @@ def distill(
     check_extra("train")
     if out: check_room(Path(out).absolute().parent, product=out)
     with claim(out) if out else nullcontext():
-        return _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings)
+        return _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without,
+                        settings)
 
 def _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings):
     "The work, when all is checked."

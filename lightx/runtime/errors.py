@@ -67,8 +67,8 @@ _CHANCE = Range(1e-6, 0.5)
 
 RANGES = dict(
     max_length=Range(3, whole=True), n_per_class=_MAYBE, unseen_texts=_COUNT, texts=_MAYBE, prune=_MAYBE, data_seed=_SEED, seed=_SEED,
-    random_state=_SEED, seeds=Range(1, 10_000, whole=True), jobs=Range(1, 10_000, whole=True), cores=_COUNT, steps=_COUNT, max_steps=_COUNT, top=_MAYBE,
-    teacher_epochs=Range(0, 10_000, above=True), teacher_lr=Range(0, 1, above=True), tol=Range(1e-6, 1), memory=Range(0, above=True),
+    random_state=_SEED, seeds=Range(1, 10_000, whole=True), jobs=Range(1, 10_000, whole=True), cores=_COUNT, steps=_COUNT, max_steps=_COUNT,
+    top=_MAYBE, teacher_epochs=Range(0, 10_000, above=True), teacher_lr=Range(0, 1, above=True), tol=Range(1e-6, 1), memory=Range(0, above=True),
     abstain=_CHANCE, risk=_CHANCE, delta=_CHANCE, timeout=Range(0, 600, above=True),
     alpha=Range(0, 1), xai_weight=_WEIGHT, baseline_weight=_WEIGHT, loss_width=_MAYBE, pool_width=_MAYBE, embed_std=_WEIGHT,
     dropout=Range(0, 0.99), epochs=Range(1, 1_000_000, whole=True), batch_size=_COUNT, weight_decay=Range(0, 1),

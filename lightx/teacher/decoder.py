@@ -48,14 +48,16 @@ class DecoderLayer(torch.nn.Module):
         self.norms = torch.nn.ModuleList(getattr(own, f"{o}_norm", torch.nn.Identity()) for o in "qk")
 
     def forward(self,
-        h: torch.Tensor,                # [B, T, D]
-        places: tuple | None,           # cosines and sines, each [1, T, d], of models that turn
+        h: torch.Tensor,                 # [B, T, D]
+        places: tuple | None,            # cosines and sines, each [1, T, d], of models that turn
         read: torch.Tensor | None = None # [B], the token that alone is wanted; None: all
-    ) -> torch.Tensor:                  # [B, T or 1, D]
+    ) -> torch.Tensor:                   # [B, T or 1, D]
         "The layer's output."
         row = torch.arange(len(h), device=h.device)
         def at(x): return x if read is None else x[row, read][:, None]
-        def heads(x, some): return F.linear(x, self.weight[some], None if self.bias is None else self.bias[some]).unflatten(-1, (-1, self.size)).transpose(1, 2)
+        def heads(x, some):
+            asked = F.linear(x, self.weight[some], None if self.bias is None else self.bias[some])
+            return asked.unflatten(-1, (-1, self.size)).transpose(1, 2)
         x = self.before(h)
         if read is None: q, k, v = heads(x, slice(None)).split([o // self.size for o in self._sizes()], 1)
         else: q, (k, v) = heads(at(x), slice(self.asks)), heads(x, slice(self.asks, None)).chunk(2, 1)
@@ -91,7 +93,7 @@ class Decoder(torch.nn.Module):
         segments=None             # not looked at: decoders know none
     ) -> torch.Tensor:            # [B, C]
         "Logits."
-        base, (texts, length) = self.model.base_model, mask.shape
+        base, length = self.model.base_model, mask.shape[1]
         if length > self.window: return self.plain(embeddings, mask, read)
         h, order = embeddings.to(self.dtype), torch.arange(length, device=mask.device)[None]
         gpt2 = self.model.config.model_type == "gpt2"
