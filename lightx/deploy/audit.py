@@ -152,6 +152,7 @@ class Disagreements:
             label, chances = theirs["label"], [float(theirs["probabilities"][o]) for o in self.names]
             pulls = np.array([[o["attributions"][k] for k in self.names] for o in theirs["words"]], float).reshape(-1, len(self.names))
             c = self.names.index(label)
+            if lacking := [o for o in theirs["words"] if o["text"] not in mine.text]: raise ValueError(lacking)
         except (TypeError, KeyError, ValueError, AttributeError):
             what = f"the teacher's answer to text {self.texts} is {brief(answer)}"
             raise InputError(f"{what}: give what lightx.attribute says of the same texts") from None
@@ -176,6 +177,8 @@ def audit(self:TextClassifier,
     "The classifier at a glance: its words, its suspects, where it parts from its teacher, and its calibration."
     watch = Disagreements(self.names, teacher if teacher is not None else [o.get("teacher") for o in self.examples])
     held = tally(self, texts, labels, watch if teacher is not None else None)
+    if teacher is not None and next(watch.teacher, watch) is not watch:
+        raise InputError(f"there are more answers of the teacher than texts ({watch.texts:,}): give those to the same texts")
     if teacher is None and self.examples:
         try: watch(self([o["text"] for o in self.examples]))
         except (InputError, KeyError): pass # a folder of another kind has other examples

@@ -12,8 +12,8 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from .versions import Difference
-from ..runtime import (atomic_path, card_text, check_new, check_sums, EditedClassifier, FILES, find_folder, InputError, read_about, read_json,
-                            write_about)
+from ..runtime import (atomic_path, Calibration, CALIBRATION, card_text, check_new, check_sums, EditedClassifier, FILES, find_folder, InputError,
+                            log, read_about, read_json, write_about, write_calibration)
 
 # %% ../../nbs/08_deploy/edit.ipynb #774eabf4
 MARK = "\n<!-- edits: lightx edit --undo takes them out -->\n"
@@ -45,7 +45,8 @@ def copy_edited(
     model: str | Path,                # folder of a classifier, or its name on the hub
     out: str | Path,                  # folder that is made
     edits: list[dict],                # all that it shall have; none: as it was before any edit
-    report: Difference | None = None  # for the card
+    report: Difference | None = None, # for the card
+    calibration: Calibration | None = None # of the classifier with these edits
 ):
     "A copy of a folder with other edits, whole or not at all."
     check_new(out)
@@ -57,6 +58,9 @@ def copy_edited(
         for o in _COPIED:
             if (folder/o).is_file(): shutil.copyfile(folder/o, tmp/o)
         _write_edits(tmp, edits, report)
+        if calibration: write_calibration(tmp, calibration)
+    if (folder/CALIBRATION).is_file() and not calibration:
+        log.warning("%s: its calibration is of other edits, so %s has none: run `lightx calibrate` on it", model, out)
 
 @patch
 def save_pretrained(self:EditedClassifier,
@@ -64,10 +68,12 @@ def save_pretrained(self:EditedClassifier,
     report: Difference | None = None  # from `lightx.deploy.diff`, for the card
 ):
     "Save a classifier with its edits."
-    if hasattr(self.base, "folder"): return copy_edited(self.base.folder, folder, self.edits, report)
+    if hasattr(self.base, "folder"): return copy_edited(self.base.folder, folder, self.edits, report, self.calibration)
     if not hasattr(self.base, "save_pretrained"):
         raise InputError(f"a {type(self.base).__name__} that comes from no folder can't be saved: load it from one")
     check_new(folder)
     with atomic_path(folder) as tmp:
         self.base.save_pretrained(tmp)
+        (tmp/CALIBRATION).unlink(missing_ok=True) # of the base
         _write_edits(tmp, self.edits, report)
+        if self.calibration: write_calibration(tmp, self.calibration)

@@ -42,8 +42,8 @@ class Fallback:
         seconds: float = 10, # until the whole answer must be there
         at_once: int = 32    # requests
     ):
-        try: parts = urlsplit(url)
-        except ValueError: parts = urlsplit("") # such as http://[
+        try: parts, _ = urlsplit(url), urlsplit(url).port
+        except ValueError: parts = urlsplit("") # such as http://[ and http://a:99999
         if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url:
             raise InputError(f"fallback {url[:100]!r}: no address: give one that begins with http:// or https://")
         check_numbers(timeout=seconds)

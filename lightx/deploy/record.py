@@ -54,12 +54,13 @@ def to_record(self:Answer,
     "The decision with what is needed to check it later."
     from importlib.metadata import version # takes as long as all of this module
     if self.by is None: raise InputError("this answer was read from a file or is a teacher's: ask the classifier again")
-    said, (_, student), kept = self.to_dict(), _twin(self.by), ("label", "probabilities", "special", "logits", "baseline_logits", "truncated")
+    said, (_, student), kept = self.to_dict(), _twin(self.by), ("label", "probabilities", "special", "logits", "baseline_logits", "truncated",
+                                                         "abstained", "note")
     words = [dict(start=o["start"], end=o["end"], pulls=o["attributions"]) | (dict(text=o["text"]) if text else {}) for o in said["words"]]
     versions = dict(lightx=lightx.__version__, python=platform.python_version()) | {o: version(o) for o in ("numpy", "tokenizers")}
     about = dict(record="lightx decision 1", time=datetime.now(timezone.utc).isoformat(timespec="seconds"), versions=versions,
                  model=model_hash(self.by), edits=getattr(self.by, "edits", []), text_sha256=text_hash(self.text), explains=student.target)
-    return about | (dict(text=self.text) if text else {}) | dict(words=words) | {k: said[k] for k in kept}
+    return about | (dict(text=self.text) if text else {}) | dict(words=words) | {k: said[k] for k in kept if k in said}
 
 # %% ../../nbs/08_deploy/record.ipynb #0f1ab28f
 _WANTED = dict(record=str, model=str, text_sha256=str, explains=str, words=list, label=str, probabilities=dict, special=dict, logits=dict,

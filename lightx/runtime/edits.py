@@ -43,7 +43,7 @@ class EditedReader:
         reader: Reader,                    # of the classifier that is edited
         parts: dict[tuple[str, ...], int]  # words in a row, as read; what is done with them: 0 is silence
     ):
-        self.reader, self.parts = reader, {}
+        self.reader, self.parts, self.met = reader, {}, set() # met: those of the words that were in a text
         for words, part in parts.items(): self.parts.setdefault(words[0], []).append((words, part))
         self.maybe = re.compile("|".join(map(re.escape, self.parts)), re.I)
 
@@ -82,6 +82,7 @@ def _marked(self:EditedReader, text, reading):
     for i, o in enumerate(words):
         found += [(part == 0, len(some), i, part) for some, part in self.parts.get(o, ()) if tuple(words[i:i + len(some)]) == some]
     if not found: return reading
+    self.met.update(tuple(words[i:i + n]) for _, n, i, _ in found)
     ids = reading.ids.copy()
     for _, n, i, part in sorted(found):
         tokens = slice(reading.first[i], reading.first[i + n])
@@ -190,7 +191,7 @@ def without(self:TextClassifier,
     "The same classifier, for which some words pull nothing."
     edits = [dict(word=o, toward=toward) for o in words]
     known = getattr(self, "edits", [])
-    return EditedClassifier(getattr(self, "base", self), known + [o for o in edits if o not in known])
+    return EditedClassifier(getattr(self, "base", self), known + [o for i, o in enumerate(edits) if o not in known + edits[:i]])
 
 @patch
 def undo(self:EditedClassifier,

@@ -28,10 +28,11 @@ def word_ids(
     words: list[str] # as they are typed
 ) -> tuple[tuple[int, ...], ...]:
     "The token ids of words, as the first of a text and after a space."
-    found = {}
+    found, unknown = {}, tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "<unk>") # it stands for other words too
     for o in checked_words(words):
         ids = [tuple(tokenizer.encode(text, add_special_tokens=False).ids) for text in (o, f" {o}")]
         if not any(ids): raise InputError(f"word {brief(o)} reads as nothing: give a word of the texts")
+        if unknown in ids[0]: raise InputError(f"word {brief(o)} is one of those that the tokenizer does not know: lightx edit takes a word out by its letters")
         found |= dict.fromkeys(filter(None, ids))
     return tuple(found)
 

@@ -42,6 +42,7 @@ FEW = "text,label\n" + "".join(f"cup {i},sport\n" for i in range(20))
 
 @table(
     Fault("too few texts", calibration(FEW), r"a risk of 0\.02 can't be guaranteed"),
+    Fault("one text", calibration("text,label\na,sport\n"), r"can't be guaranteed by 1 texts: calibrate with some hundreds"),
     Fault("no such data", lambda d: ["calibrate", "MODEL", "none.csv"], r"none\.csv: no such file or folder"),
     Fault("other classes", calibration("text,label\na,x\nb,y\n"), "its labels are x, y, the classifier's money, space, sport: give its classes"),
     Fault("no labels", calibration("text\na\n"), "no column 'label'"),

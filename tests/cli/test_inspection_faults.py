@@ -41,6 +41,8 @@ NO_RECORD = "give a file that answer.to_record was written to"
     Fault("a class beyond the last", given("audit", MODEL, "--data", "a.csv", a_csv="text,label\ncup,99\n"), "label 99 is not among the classes"),
     Fault("a page that is there", given("audit", MODEL, "--data", "a.csv", "--html", "a.csv", a_csv=NEWS), r"a\.csv: is there already"),
     Fault("a page below a file", given("audit", MODEL, "--data", "a.csv", "--html", "a.csv/x", a_csv=NEWS), r"a\.csv/x: cannot be written"),
+    Fault("two reports in one file", given("audit", MODEL, "--data", "a.csv", "--html", "x", "--json", "x", a_csv=NEWS), "x: two things are to be written"),
+    Fault("a figure of no format", given("audit", MODEL, "--data", "a.csv", "--figure", "x.xyz", a_csv=NEWS), r"x\.xyz: format 'xyz' is unknown"),
     Fault("a teacher that is no JSON", given("audit", MODEL, "--data", "a.csv", "--teacher", "t.txt", a_csv=NEWS, t_txt="cup\n"), "line 1: no JSON"),
     Fault("a teacher of something else", given("audit", MODEL, "--data", "a.csv", "--teacher", "t.txt", a_csv=NEWS, t_txt="[1]\n"),
           r"the teacher's answer to text 0 is \[1\]: give what lightx.attribute says"),
@@ -57,6 +59,7 @@ def test_audit_refuses(fault, tmp_path, capsys, monkeypatch): check(fault, tmp_p
     Fault("an empty word", given("edit", MODEL, "--without", ""), "word '' reads as nothing: give a word of the texts"),
     Fault("a class that is none", given("edit", MODEL, "--without", "cup", "--toward", "fish"), "class 'fish' is unknown: take one of"),
     Fault("a folder that is there", given("edit", MODEL, "--without", "cup", "--out", "a.csv", a_csv=""), r"a\.csv: is there already"),
+    Fault("undo toward a class", given("edit", MODEL, "--undo", "--toward", NAMES[0]), "--undo takes a word back toward all classes"),
     Fault("nothing to undo", given("edit", MODEL, "--undo"), "it is not edited: there is nothing to undo"),
     Fault("no texts", given("edit", MODEL, "--without", "cup", "--data", "a.csv", a_csv="text\n"), r"a\.csv: no rows"),
     Fault("labels of another corpus", given("edit", MODEL, "--without", "cup", "--data", "a.csv", a_csv="text,label\ncup,fish\n"),
@@ -90,3 +93,12 @@ def test_labels_by_number_other_letters_or_none_are_read(tmp_path, capsys, monke
     assert status == 0, err
     found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert found["texts"] == 3 and found["labelled"] == 2 and (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_word_of_no_text_is_told(tmp_path, capsys, monkeypatch, caplog):
+    from faults import told
+    monkeypatch.chdir(tmp_path)
+    args = given("edit", MODEL, "--without", "cup", "--without", "cup", "--without", "cupp", "--data", "a.csv", "--out", "out", a_csv=NEWS)(tmp_path)
+    status, _, err = told(capsys, monkeypatch, *args)
+    assert status == 0 and "a.csv: in no text of it: 'cupp': check how" in " ".join(err.split()) + caplog.text
+    assert [o["word"] for o in json.loads((tmp_path / "out" / "classifier.json").read_text(encoding="utf-8"))["edits"]] == ["cup", "cupp"]

@@ -21,7 +21,7 @@ from scipy.stats import binom
 from test_classifier import make_classifier
 
 import lightx
-from lightx.deploy import calibrate, calibration_of, class_numbers, Classifier, Fallback, fit_temperature, make_app, upper_bound
+from lightx.deploy import calibrate, calibration_of, check_record, class_numbers, Classifier, Fallback, fit_temperature, make_app, upper_bound
 from lightx.runtime import Calibration, CALIBRATION, calibrated_sums, confidence, InputError, read_calibration
 
 TEXTS = [f"{a} {b} {c}" for o in WORDS.values() for a in o for b in o for c in o[:3]]
@@ -198,6 +198,47 @@ def test_abstaining_needs_no_torch(folder):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.startswith("[")
 
 
+# --- edited
+
+def test_an_edited_classifier_is_calibrated_for_itself(folder, tmp_path, caplog):
+    lightx.load(folder).without("cup").save_pretrained(one := tmp_path / "one")
+    assert not (one / CALIBRATION).exists() and "its calibration is of other edits" in caplog.text
+    clf = lightx.load(one)
+    with pytest.raises(InputError, match="is not calibrated"): clf.predict(TEXTS, abstain=0.1)
+    calibrate(clf, (TEXTS, labels_of(clf, TEXTS)), risk=0.1, out=one)
+    gone = [o is None for o in clf.predict(TEXTS, abstain=0.1)]
+    again = lightx.load(one)
+    assert 0 < sum(gone) < len(gone) == len(TEXTS) and [o.abstained for o in again.explain(TEXTS, 0.1)] == gone
+    assert again.without("oil").calibration is None is again.undo().calibration
+    again.save_pretrained(tmp_path / "two")
+    assert lightx.load(tmp_path / "two").calibration == clf.calibration
+
+
+def test_a_calibration_of_other_edits_is_not_read(folder, tmp_path, caplog):
+    clf = trained()
+    calibrate(clf, (TEXTS, labels_of(clf, TEXTS)), risk=0.1)
+    clf.without("cup").save_pretrained(edited := tmp_path / "edited") # of a classifier in PyTorch, which writes its own
+    assert not (edited / CALIBRATION).exists()
+    shutil.copyfile(folder / CALIBRATION, edited / CALIBRATION)
+    assert lightx.load(edited).calibration is None and "of another state of this classifier" in caplog.text
+
+
+def test_a_server_answers_as_its_edited_classifier(folder, tmp_path):
+    clf = lightx.load(folder).without("cup").without("oil", toward=lightx.load(folder).names[0])
+    with TestClient(make_app(clf)) as client:
+        for explain in (True, False):
+            answers = client.post("/predict", json=dict(texts=TEXTS[:9], explain=explain)).json()["answers"]
+            np.testing.assert_allclose([[*o["probabilities"].values()] for o in answers], clf.predict_proba(TEXTS[:9]), atol=1e-6)
+
+
+def test_a_record_says_that_the_classifier_abstained(folder):
+    clf = lightx.load(folder)
+    for o in clf.explain([*TEXTS[:60], "nowhere seen words"], 0.1):
+        record = o.to_record(text=False)
+        assert record["abstained"] == o.abstained and record.get("note", "") == o.note and all(k["holds"] for k in check_record(record, clf, o.text))
+    assert "abstained" not in clf(TEXTS[0]).to_record() and "note" not in clf(TEXTS[0]).to_record()
+
+
 # --- the server
 
 class Other(BaseHTTPRequestHandler):
@@ -258,6 +299,11 @@ def test_a_failing_fallback_is_never_the_users_error(path, folder):
         answer = reply.json()["answers"][0]
         assert answer["abstained"] is True and "fallback" not in answer and answer["label"] == clf(text).label and answer["words"]
         assert counted(client)['lightx_fallback_texts_total{result="failed"}'] == 1
+
+
+@pytest.mark.parametrize("odd", ["ftp://a", "http://[", "http://a:99999/", "http://a:x/"])
+def test_a_fallback_has_an_address(odd):
+    with pytest.raises(InputError, match="no address: give one that begins with http"): Fallback(odd)
 
 
 def test_an_odd_label_of_the_fallback_is_sent_as_text(folder):

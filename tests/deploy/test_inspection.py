@@ -18,9 +18,11 @@ from lightx import load
 from lightx.attribution import apply_target
 from lightx.deploy import (Classifier, check_record, copy_edited, decision_shares, diff, distill, export, export_web, model_hash, OnnxClassifier,
                            prune_vocabulary, quantize_int8)
+from lightx.deploy.distillation import warn_unmet
 from lightx.deploy.word_counts import tally
 from lightx.runtime import InputError, NumpyClassifier, write_about
 from lightx.student import BigramStudent, LSTMStudent, new_student, STUDENTS
+from lightx.training import Examples
 
 NAMES = ["sport", "money", "space"]
 SOME = [o for words in WORDS.values() for o in words] + "the a of in on today new".split()
@@ -319,3 +321,18 @@ def test_a_student_is_taught_to_ignore_a_word(corpus_folder, teacher_folder, tmp
     assert pull(taught) < pull(plain) / 2
     with pytest.raises(InputError, match="word 3 is no word: give one of the texts"):
         distill(str(corpus_folder), without=[3], **settings)
+    with pytest.raises(InputError, match="word 'zyntra' is one of those that the tokenizer does not know"): # or all such words were ignored
+        distill(str(corpus_folder), recipe="kl", without="zyntra", **settings)
+
+
+def test_a_word_of_no_training_text_is_told(caplog):
+    warn_unmet(Examples([[1, 4, 2]], [0], pad_id=0), make_tokenizer().backend_tokenizer, ["cup", "goal match"])
+    assert caplog.messages == ["taught to ignore: in no training text: 'goal match': check how the words are written"]
+
+
+def test_answers_of_another_text_are_no_teacher(folder):
+    clf, some = load(folder), ["cup goal", "oil rates"]
+    for said, line in ((some[::-1], "the teacher's answer to text 0 is"), ([*some, "cup"], "there are more answers of the teacher than texts \\(2\\)")):
+        with pytest.raises(InputError, match=line):
+            clf.audit(some, teacher=clf.stream(said))
+    assert clf.audit(some, teacher=clf.stream(some)).disagreements.texts == 2
