@@ -16,7 +16,7 @@ _NAMES = {"classifier": "build_student CARD check_weights Classifier fact_table 
           "record": "check_record explained_move is_number model_hash read_record text_hash",
           "onnx_export": "ExplainedGraph export Int8Embedding labels_by_name OnnxClassifier OUTPUTS quantize_int8 read_exported write_onnx",
           "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
-          "distillation": "check_recipe distill measured_facts UNEXPLAINED warn_beaten",
+          "distillation": "check_recipe distill measured_facts UNEXPLAINED warn_beaten warn_unmet",
           "estimator": "checked_labels LightXClassifier",
           "abstention": "calibrate calibration_of class_numbers fit_temperature labelled_texts LEVELS upper_bound",
           "guards": "BodyLimit Connection host_names is_token Limits LIMITS open_files",

@@ -15,7 +15,6 @@ import numpy as np
 from fastcore.basics import patch
 
 from .answer import TextClassifier
-from .edits import EditedClassifier
 from .errors import check_number, InputError, log, RANGES
 from .files import atomic_path, content_key
 from .loader import checksum, read_about, read_json
@@ -118,11 +117,6 @@ def student_state(self:TextClassifier) -> list: # of things that are compared by
     "What changes when the student does."
     return [o for o in vars(getattr(self, "student", self)).values() if isinstance(o, np.ndarray)]
 
-@patch
-def student_state(self:EditedClassifier) -> list: # of its base: edits stay as they are
-    "What changes when the student does."
-    return self.base.student_state()
-
 def _calibration(self):
     "How sure the classifier has to be to answer; None where it is not calibrated, or the student is another since."
     found, then = getattr(self, "_calibrated", (None, []))
@@ -143,7 +137,8 @@ def calibrated_sums(
 ) -> dict[str, str]:
     "Checksums of all that changes an answer."
     about, files = read_about(folder, edited=True), ("model.safetensors", "model.onnx", "config.json", "tokenizer.json")
-    return {o: checksum(folder/o) for o in files if (folder/o).is_file()} | {"settings": content_key(*[about[k] for k in ("names", "max_length", "edits") if about.get(k)])}
+    settings = [about[k] for k in ("names", "max_length", "edits") if about.get(k)]
+    return {o: checksum(folder/o) for o in files if (folder/o).is_file()} | {"settings": content_key(*settings)}
 
 def write_calibration(
     folder: str | Path,      # of a classifier

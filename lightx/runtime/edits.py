@@ -123,6 +123,10 @@ class EditedClassifier(TextClassifier):
         "There is none: an edit is no change of weights."
         raise InputError(f"this classifier is edited ({edits_in_words(self.edits)}), which its weights do not show: take its base")
 
+    def student_state(self) -> list: # of its base: edits stay as they are
+        "What changes when the student does, see `lightx.runtime.Calibration`."
+        return self.base.student_state()
+
     def _read(self, input_ids, attention_mask):
         "Token ids and mask without marks, and the part of each token that is marked and read; None where there is none."
         marked = input_ids < 0

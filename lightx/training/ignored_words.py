@@ -32,7 +32,8 @@ def word_ids(
     for o in checked_words(words):
         ids = [tuple(tokenizer.encode(text, add_special_tokens=False).ids) for text in (o, f" {o}")]
         if not any(ids): raise InputError(f"word {brief(o)} reads as nothing: give a word of the texts")
-        if unknown in ids[0]: raise InputError(f"word {brief(o)} is one of those that the tokenizer does not know: lightx edit takes a word out by its letters")
+        if unknown in ids[0]:
+            raise InputError(f"word {brief(o)} is one of those that the tokenizer does not know: take it out by its letters, with lightx edit")
         found |= dict.fromkeys(filter(None, ids))
     return tuple(found)
 

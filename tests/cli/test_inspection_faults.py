@@ -41,7 +41,7 @@ NO_RECORD = "give a file that answer.to_record was written to"
     Fault("a class beyond the last", given("audit", MODEL, "--data", "a.csv", a_csv="text,label\ncup,99\n"), "label 99 is not among the classes"),
     Fault("a page that is there", given("audit", MODEL, "--data", "a.csv", "--html", "a.csv", a_csv=NEWS), r"a\.csv: is there already"),
     Fault("a page below a file", given("audit", MODEL, "--data", "a.csv", "--html", "a.csv/x", a_csv=NEWS), r"a\.csv/x: cannot be written"),
-    Fault("two reports in one file", given("audit", MODEL, "--data", "a.csv", "--html", "x", "--json", "x", a_csv=NEWS), "x: two things are to be written"),
+    Fault("two reports in one file", given("audit", MODEL, "--data", "a.csv", "--html", "x", "--json", "x", a_csv=NEWS), "x: two things are to be"),
     Fault("a figure of no format", given("audit", MODEL, "--data", "a.csv", "--figure", "x.xyz", a_csv=NEWS), r"x\.xyz: format 'xyz' is unknown"),
     Fault("a teacher that is no JSON", given("audit", MODEL, "--data", "a.csv", "--teacher", "t.txt", a_csv=NEWS, t_txt="cup\n"), "line 1: no JSON"),
     Fault("a teacher of something else", given("audit", MODEL, "--data", "a.csv", "--teacher", "t.txt", a_csv=NEWS, t_txt="[1]\n"),

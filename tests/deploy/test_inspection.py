@@ -332,7 +332,7 @@ def test_a_word_of_no_training_text_is_told(caplog):
 
 def test_answers_of_another_text_are_no_teacher(folder):
     clf, some = load(folder), ["cup goal", "oil rates"]
-    for said, line in ((some[::-1], "the teacher's answer to text 0 is"), ([*some, "cup"], "there are more answers of the teacher than texts \\(2\\)")):
+    for said, line in ((some[::-1], "the teacher's answer to text 0 is"), ([*some, "cup"], "more answers of the teacher than texts")):
         with pytest.raises(InputError, match=line):
             clf.audit(some, teacher=clf.stream(said))
     assert clf.audit(some, teacher=clf.stream(some)).disagreements.texts == 2
