@@ -18,7 +18,7 @@ _NAMES = {"classifier": "build_student CARD check_weights Classifier fact_table 
           "page": "export_web MODELS NORMALIZERS page_frame PATTERNS PRE_TOKENIZERS unreadable",
           "distillation": "check_recipe distill measured_facts UNEXPLAINED warn_beaten warn_unmet",
           "estimator": "checked_labels LightXClassifier",
-          "abstention": "calibrate calibration_of class_numbers fit_temperature labelled_texts LEVELS upper_bound",
+          "abstention": "calibrate calibration_of fit_temperature labelled_texts LEVELS upper_bound wanted_classes",
           "guards": "BodyLimit Connection host_names is_token Limits LIMITS open_files",
           "fallback": "checked_answers Fallback hand_over",
           "server": "Batcher make_app Metrics replies serve"}

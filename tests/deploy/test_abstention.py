@@ -21,7 +21,7 @@ from scipy.stats import binom
 from test_classifier import make_classifier
 
 import lightx
-from lightx.deploy import calibrate, calibration_of, check_record, class_numbers, Classifier, Fallback, fit_temperature, make_app, upper_bound
+from lightx.deploy import calibrate, calibration_of, check_record, wanted_classes, Classifier, Fallback, fit_temperature, make_app, upper_bound
 from lightx.runtime import Calibration, CALIBRATION, calibrated_sums, confidence, InputError, read_calibration
 
 TEXTS = [f"{a} {b} {c}" for o in WORDS.values() for a in o for b in o for c in o[:3]]
@@ -110,7 +110,7 @@ def test_texts_of_no_class_count_as_wrong():
     none = calibration_of(chances, np.full(400, -1))
     assert none.wrong[-1] == none.answered[-1] == 300
     with pytest.raises(InputError, match="wrong on 300 of 300 texts"): none.level(0.4)
-    assert class_numbers(["oos", "a"], ["a", "b"], "it").tolist() == [-1, 0]
+    assert wanted_classes(["oos", "a"], ["a", "b"], "it").tolist() == [-1, 0]
 
 
 def test_a_calibrated_classifier_abstains_in_every_form(folder):
