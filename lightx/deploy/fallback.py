@@ -48,7 +48,7 @@ class Fallback:
             raise InputError(f"fallback {url[:100]!r}: no address: give one that begins with http:// or https://")
         check_numbers(timeout=seconds)
         self.url, self.seconds, self.told = url, seconds, False
-        self.pool, self.ask = ThreadPoolExecutor(at_once, "fallback"), urllib.request.build_opener(_Stay).open
+        self.pool, self.reach = ThreadPoolExecutor(at_once, "fallback"), urllib.request.build_opener(_Stay).open
 
     def post(self,
         texts: list[str], # that are sent
@@ -57,7 +57,7 @@ class Fallback:
         "Ask, and wait; an exception says what went wrong."
         end, body = time.monotonic() + self.seconds, json.dumps({"texts": texts, "explain": False}).encode()
         asked, parts, size = urllib.request.Request(self.url, body, {"content-type": "application/json"}), [], 0
-        with self.ask(asked, timeout=self.seconds) as reply:
+        with self.reach(asked, timeout=self.seconds) as reply:
             while part := reply.read1(65536): # a piece at a time, or an answer that drips would hold a thread for ever
                 parts, size = [*parts, part], size + len(part)
                 if size > most or time.monotonic() > end: raise ValueError("an answer too long or too slow")
