@@ -217,6 +217,7 @@ def rough_type(
     "The type of the gradient evaluations where it is not the model's own."
     return torch.bfloat16 if precision == "bfloat16" else None
 
+# %% ../../nbs/03_attribution/adaptive.ipynb #a598e7ca
 def padded_right(
     input_ids: torch.Tensor,     # [B, T]
     attention_mask: torch.Tensor # [B, T], 1 = token
@@ -225,6 +226,7 @@ def padded_right(
     order = attention_mask.argsort(dim=1, descending=True, stable=True)
     return input_ids.gather(1, order), attention_mask.gather(1, order), order
 
+# %% ../../nbs/03_attribution/adaptive.ipynb #9c8d1823
 def integrated_gradients(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], texts of like length

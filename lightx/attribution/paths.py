@@ -6,6 +6,8 @@
 __all__ = ['TOKENS', 'chosen_target', 'Paths']
 
 # %% ../../nbs/03_attribution/paths.ipynb #85a1eff4
+from functools import cached_property
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -45,21 +47,25 @@ class Paths:
         if input_ids.shape[1] > max_positions(model):
             raise InputError(f"a text has {input_ids.shape[1]:,} tokens, this model reads {max_positions(model)} at most: "
                              "truncate it with max_length")
+        self.model, self.dtype = model, dtype or model.dtype
         self.mask, self.target, self.classes, self.most = attention_mask, target, model.config.num_labels, max_tokens
         self.read, self.alone = read_positions(model, input_ids, attention_mask), stand_alone(model)
         self.segments = token_type_ids if reads_segments(model) else None
         self.lengths, self.top = attention_mask.sum(1).cpu(), None
         self.exact = fast_forward(model)
         self.quick = fast_forward(model, dtype) if dtype else self.exact
-        # Where the path turns need not be known exactly.
-        cheapest = faster_dtype(input_ids.device) if model.dtype == torch.float32 else None
-        self.rough = self.quick if cheapest in (None, dtype, torch.float32) else fast_forward(model, cheapest)
         table = model.get_input_embeddings()
         with torch.no_grad():
             x = table(input_ids)
             # By the module and not its weights, since some scale what they look up.
             self.base = torch.zeros_like(x[0, 0]) if baseline == "zero" else table(input_ids.new_tensor(model.config.pad_token_id or 0))
             self.step = x - self.base # [B, T, D], from the baseline to the text
+
+    @cached_property
+    def rough(self):
+        "The cheapest forward pass there is: where a path turns need not be known exactly."
+        cheapest = faster_dtype(self.mask.device) if self.model.dtype == torch.float32 else self.dtype
+        return self.quick if cheapest in (self.dtype, torch.float32) else fast_forward(self.model, cheapest)
 
     def width(self,
         texts: torch.Tensor # [P], row of the text

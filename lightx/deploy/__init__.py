@@ -8,9 +8,9 @@ from . import audit_report, edit, record # noqa: F401 they give every classifier
 
 _NAMES = {"classifier": "build_student CARD check_weights Classifier fact_table in_numpy RENAMED",
           "vocabulary": "kept_tokens prune_tokenizer prune_vocabulary",
-          "word_counts": "add_runs class_numbers decision_shares EXAMPLES Forms LEAST MAX_WORDS source_starts Tally tally",
+          "word_counts": "add_runs decision_shares EXAMPLES Forms LEAST MAX_WORDS numbered source_starts Tally tally target_of",
           "audit": "Audit Disagreements judge_words wilson_low word_kind",
-          "audit_report": "escaped examples_as_html rows_as_html STYLE",
+          "audit_report": "escaped examples_as_html report_page rows_as_html STYLE",
           "versions": "Change diff Difference explain_change explained_by margins",
           "edit": "copy_edited edit_card MARK",
           "record": "check_record explained_move is_number model_hash read_record text_hash",

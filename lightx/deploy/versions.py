@@ -15,8 +15,8 @@ from itertools import tee
 import numpy as np
 from fastcore.basics import patch
 
-from .audit_report import escaped, rows_as_html, STYLE
-from .word_counts import class_numbers
+from .audit_report import escaped, report_page, rows_as_html
+from .word_counts import numbered, target_of
 from ..runtime import Answer, as_read, InputError, match_names, softmax, TextClassifier
 
 # %% ../../nbs/08_deploy/versions.ipynb #e6a79b2d
@@ -24,8 +24,7 @@ def explained_by(
     clf: TextClassifier # a classifier
 ) -> str:               # "logits", also for centred ones, whose differences are the same; or "probabilities"
     "What a classifier's attributions add up to a difference of."
-    target = getattr(getattr(getattr(clf, "base", clf), "student", None), "target", "logits")
-    return "probabilities" if target == "probabilities" else "logits"
+    return "probabilities" if target_of(clf) == "probabilities" else "logits"
 
 def margins(
     answer: Answer,   # of one version
@@ -127,11 +126,9 @@ def diff(
         raise InputError(f"the classes are {', '.join(old.names)} before and {', '.join(new.names)} now: compare two with the same classes")
     if kind != explained_by(new): raise InputError("one explains logits, the other probabilities: compare two that explain the same")
     if not isinstance(texts, Iterable) or isinstance(texts, (str, bytes, dict)): raise InputError("texts are no list of texts: give one")
-    found, numbers, (one, other) = Difference(old.names), class_numbers(labels, old.names), tee(texts)
-    for before, now in zip(old.stream(one), new.stream(other)):
-        if (label := next(numbers, None)) is None: raise InputError("there are fewer labels than texts: give one for each text")
+    found, (one, other) = Difference(old.names), tee(texts)
+    for (before, now), label in numbered(zip(old.stream(one), new.stream(other)), labels, old.names):
         found._add(before, now, label, place, kind, old.reader.tokenizer)
-    if labels is not None and next(numbers, None) is not None: raise InputError("there are more labels than texts: give one for each text")
     if not found.texts: raise InputError("there are no texts to compare on: give some")
     return found
 
@@ -168,7 +165,5 @@ def to_html(self:Difference) -> str:
              f"{o['other_words']:+.3f} / {o['special']:+.3f} / {o['start']:+.3f}", f"<details><summary>texts</summary>{examples(o)}</details>"]
             for o in (c.to_dict() for c in self.changes())]
     head = ["before", "now", "texts", "now right / now wrong", "mean change", "by the words", "other words / special tokens / baseline", ""]
-    return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-            f'content="default-src \'none\'; style-src \'unsafe-inline\'"><title>Two versions compared</title><style>{STYLE}</style></head><body>'
-            f'<h1>Two versions compared</h1><p>{escaped(self.summary())}. The parts of a row add up to its mean change.</p>{rows_as_html(head, rows)}'
-            '</body></html>\n')
+    said = f"<p>{escaped(self.summary())}. The parts of a row add up to its mean change.</p>"
+    return report_page("Two versions compared", said + rows_as_html(head, rows))

@@ -1,8 +1,9 @@
 """From a corpus to a figure: prepared data, results files, papermill runs, the sweep over alpha, the comparison of methods"""
 
-from .preparation import check_classes, PAPER, PAPER_SETTINGS, prepare, Prepared, Taught, teach, tfidf_svm, warn_guessing, warn_unread
-from .predictions import (as_logits, as_probabilities, class_places, LEAST, read_cells, read_predictions, read_scores, scaled, spread_scores, SURE,
-                          write_predictions)
+from .preparation import (check_classes, PAPER, PAPER_SETTINGS, prepare, Prepared, Taught, teach, tfidf_svm, unlabelled_texts, warn_guessing,
+                          warn_unread)
+from .predictions import (as_logits, as_probabilities, class_places, LEAST, read_cells, read_predictions, read_scores, scaled, spread_scores,
+                          SURE, write_predictions)
 from .file_teacher import asked, decided_by, is_predictions, load_base, predicted_examples, prepare_predictions, said_of
 from .results import PACKAGES, provenance, read_results, write_results
 from .runs import (as_result, check_different, check_made_alike, check_methods, check_parameters, check_values, check_workers, collect,
@@ -13,13 +14,14 @@ from .alpha_sweep import (advice, alpha_curves, bert_base, checked_alphas, CURVE
 from .comparison import (compare, comparison_references, explanation_measures, load_student, mean_faithfulness, measure_student, method_costs,
                          method_path, paired_differences, shared_teacher, student_logits, teacher_occlusion)
 
-__all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "warn_guessing", "warn_unread",
-           "PACKAGES", "provenance", "read_results", "write_results", "as_result", "check_different", "check_made_alike", "check_methods",
-           "check_parameters", "check_values", "check_workers", "collect", "default_parameters", "ENGINES", "experiment_notebook",
-           "injected_names", "NOTEBOOKS", "parse_parameter", "QUIET", "result_file", "result_files", "run_all", "run_notebook", "run_parameters",
-           "whole_numbers", "advice", "alpha_curves", "bert_base", "checked_alphas", "CURVE", "curve_name", "keep_rows", "load_model",
-           "methods_beside", "MOST_ALPHAS", "parse_alphas", "READS", "row_maker", "run_path", "SHOWN", "standing", "summary", "sweep",
-           "sweep_costs", "sweep_references", "compare", "comparison_references", "explanation_measures", "load_student", "mean_faithfulness",
-           "measure_student", "method_costs", "method_path", "paired_differences", "shared_teacher", "student_logits", "teacher_occlusion",
-           "as_logits", "as_probabilities", "asked", "class_places", "decided_by", "is_predictions", "LEAST", "load_base", "predicted_examples",
-           "prepare_predictions", "read_cells", "read_predictions", "read_scores", "said_of", "scaled", "spread_scores", "SURE", "write_predictions"]
+__all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "unlabelled_texts",
+           "warn_guessing", "warn_unread", "as_logits", "as_probabilities", "class_places", "LEAST", "read_cells", "read_predictions",
+           "read_scores", "scaled", "spread_scores", "SURE", "write_predictions", "asked", "decided_by", "is_predictions", "load_base",
+           "predicted_examples", "prepare_predictions", "said_of", "PACKAGES", "provenance", "read_results", "write_results", "as_result",
+           "check_different", "check_made_alike", "check_methods", "check_parameters", "check_values", "check_workers", "collect",
+           "default_parameters", "ENGINES", "experiment_notebook", "injected_names", "NOTEBOOKS", "parse_parameter", "QUIET", "result_file",
+           "result_files", "run_all", "run_notebook", "run_parameters", "whole_numbers", "advice", "alpha_curves", "bert_base", "checked_alphas",
+           "CURVE", "curve_name", "keep_rows", "load_model", "methods_beside", "MOST_ALPHAS", "parse_alphas", "READS", "row_maker", "run_path",
+           "SHOWN", "standing", "summary", "sweep", "sweep_costs", "sweep_references", "compare", "comparison_references",
+           "explanation_measures", "load_student", "mean_faithfulness", "measure_student", "method_costs", "method_path", "paired_differences",
+           "shared_teacher", "student_logits", "teacher_occlusion"]

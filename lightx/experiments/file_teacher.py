@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..attribution import corpus_logits
 from ..data import balanced, corpus_name, label_names as ordered, labels_of, listed, load_corpus, load_texts, to_corpus, tokenize
 from .predictions import as_logits, as_probabilities, read_cells, read_predictions, read_scores, scaled, spread_scores, SURE
-from .preparation import check_classes, Prepared, warn_guessing, warn_unread
+from .preparation import check_classes, Prepared, unlabelled_texts, warn_guessing, warn_unread
 from ..runtime import brief, check_numbers, InputError, log, Reader
 from ..teacher import align_classes, load_finetuned, load_teacher, Teacher
 from ..training import Examples
@@ -70,6 +70,7 @@ def said_of(
         log.warning("%s: it has no prediction for %s of %s training texts: they are left to their labels", where, lost, len(keys))
     own = np.where(np.eye(classes, dtype=bool), SURE, (1 - SURE) / (classes - 1))
     return np.stack([found.get(o, own[c]) for o, c in zip(keys, labels)])
+
 def asked(
     teacher: Teacher,       # fine-tuned
     ids: list[list[int]],   # N lists of token ids
@@ -97,6 +98,7 @@ def predicted_examples(
     if made.explained.any(): made.attributions = pad_sequence([*map(torch.from_numpy, filled)], batch_first=True)
     return made
 
+# %% ../../nbs/07_experiments/file_teacher.ipynb #ed6bec77
 def prepare_predictions(
     data,                       # see `lightx.data.load_corpus`; or a file without labels, for a file of predictions
     teacher: str = "minilm",    # a file of predictions; or a model, which is asked for its decisions alone
@@ -136,6 +138,7 @@ def prepare_predictions(
                     unseen=None, unseen_explanations=None, unseen_texts=[], texts={"train": few, "test": test}, max_length=max_length,
                     unlabelled=_more(unlabelled, corpus["train"], few, text, model, max_length, ask, found))
 
+# %% ../../nbs/07_experiments/file_teacher.ipynb #4f65ab60
 def _of_tests(test, ids, names, ask, found):
     "A teacher's logits of the test texts; None where a file does not have them all."
     if found is not None and not all(o.strip() in found for o in test["text"][:]): return None
@@ -146,8 +149,8 @@ def _of_tests(test, ids, names, ask, found):
 def _more(source, train, few, column, model, max_length, ask, found):
     "Token ids of texts without labels, and the teacher's logits of those that it says something of."
     if not source: return None
-    taken, texts = set(few["text"]), train["text"][:] if isinstance(source, str) and source == "rest" else load_texts(source, text=column)
-    texts = [o for o in texts if o not in taken and (found is None or o.strip() in found)]
+    taken = set(few["text"])
+    texts = [o for o in unlabelled_texts(source, train, column) if o not in taken and (found is None or o.strip() in found)]
     if not texts: raise InputError(f"unlabelled {brief(source)}: no text is left there that is not a training text and has a prediction: give others")
     ids = tokenize(model.tokenizer, texts, max_length)
     return ids, as_logits(ask(texts, ids, [0] * len(texts)))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..data import decoded, labels_of, listed, shown, unpacked
-from ..runtime import atomic_path, InputError, match_names, Reader
+from ..runtime import atomic_path, InputError, match_names, Reader, softmax
 
 # %% ../../nbs/07_experiments/predictions.ipynb #771e6841
 LEAST = 1e-12 # probability: none is zero, whose logarithm would be infinite
@@ -23,8 +23,7 @@ def as_probabilities(
     logits: np.ndarray # [N, C]
 ) -> np.ndarray:       # [N, C], float64
     "Softmax in double precision."
-    e = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
+    return softmax(logits.astype(np.float64))
 
 def as_logits(
     chances: np.ndarray # probabilities [N, C], float64

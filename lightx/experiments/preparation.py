@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAPER', 'PAPER_SETTINGS', 'Taught', 'teach', 'Prepared', 'warn_guessing', 'warn_unread', 'check_classes', 'prepare',
-           'tfidf_svm']
+           'unlabelled_texts', 'tfidf_svm']
 
 # %% ../../nbs/07_experiments/preparation.ipynb #2c0aa8a6
 from dataclasses import dataclass
@@ -160,9 +160,17 @@ def prepare(
                     unseen=Examples(unseen, some["label"], explained, taught.teacher.pad_id), texts={"train": few, "test": test},
                     max_length=max_length, unlabelled=more)
 
+def unlabelled_texts(
+    source,      # texts without labels: a list, a file, or "rest", see `prepare`
+    train,       # `datasets.Dataset` of the whole training split
+    column: str  # column of texts
+) -> list[str]:  # training texts among them
+    "The texts that are named for a student to learn from without labels."
+    return train["text"][:] if isinstance(source, str) and source == "rest" else load_texts(source, text=column)
+
 def _unlabelled(teacher, source, train, few, column, max_length, progress):
     "Token ids of texts without labels, and the teacher's logits of them."
-    taken, texts = set(few["text"]), train["text"][:] if isinstance(source, str) and source == "rest" else load_texts(source, text=column)
+    taken, texts = set(few["text"]), unlabelled_texts(source, train, column)
     left = [i for i, o in enumerate(texts) if o not in taken]
     if not left: raise InputError(f"unlabelled {source!r}: no text is left there that is not a training text: take fewer a class, or another file")
     ids = tokenize(teacher.tokenizer, texts, max_length)

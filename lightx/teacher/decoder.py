@@ -44,7 +44,7 @@ class DecoderLayer(torch.nn.Module):
         self.weight, self.bias = _product(own.c_attn) if gpt2 else _product(own.q_proj, own.k_proj, own.v_proj)
         self.size, self.scale, self.mlp, self.mix = own.head_dim, own.scaling, layer.mlp, own.c_proj if gpt2 else own.o_proj
         self.before, self.between = (layer.ln_1, layer.ln_2) if gpt2 else (layer.input_layernorm, layer.post_attention_layernorm)
-        self.asks, self.rows = self.mix.weight.shape[0 if gpt2 else 1], len(self.weight) # rows of the queries, and of all
+        self.asks = self.mix.weight.shape[0 if gpt2 else 1] # rows of the queries; keys and values have half of the others each
         self.norms = torch.nn.ModuleList(getattr(own, f"{o}_norm", torch.nn.Identity()) for o in "qk")
 
     def forward(self,
@@ -59,16 +59,15 @@ class DecoderLayer(torch.nn.Module):
             asked = F.linear(x, self.weight[some], None if self.bias is None else self.bias[some])
             return asked.unflatten(-1, (-1, self.size)).transpose(1, 2)
         x = self.before(h)
-        if read is None: q, k, v = heads(x, slice(None)).split([o // self.size for o in self._sizes()], 1)
-        else: q, (k, v) = heads(at(x), slice(self.asks)), heads(x, slice(self.asks, None)).chunk(2, 1)
+        if read is None: q, rest = heads(x, slice(None)).tensor_split([self.asks // self.size], 1)
+        else: q, rest = heads(at(x), slice(self.asks)), heads(x, slice(self.asks, None))
+        k, v = rest.chunk(2, 1)
         q, k = (norm(o) for o, norm in zip((q, k), self.norms))
         if places: q, k = _turned(q, [o if read is None else o[0, read][:, None] for o in places]), _turned(k, places)
         k, v = (o.repeat_interleave(q.shape[1] // o.shape[1], 1) for o in (k, v))
         seen = None if read is None else (torch.arange(h.shape[1], device=h.device) <= read[:, None])[:, None, None]
         h = at(h) + self.mix(attention(q, k, v, attn_mask=seen, is_causal=read is None, scale=self.scale))
         return h + self.mlp(self.between(h))
-
-    def _sizes(self): return self.asks, (self.rows - self.asks) // 2, (self.rows - self.asks) // 2
 
 # %% ../../nbs/02_teacher/decoder.ipynb #5a6ac5db
 DECODERS = "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma"

@@ -30,8 +30,8 @@ def fast_forward(
     probes = probe, mask, read, (mask.cumsum(1) > 2).long() if reads_segments(model) else None
     kind = Decoder if model.config.model_type in DECODERS else Encoder
     try:
-        if _agree(kind(model)(*probes), plain_forward(model)(*probes)):
-            (made := kind(model, dtype))(*probes) # what can't be computed in a type is found here
+        if _agree((made := kind(model))(*probes), plain_forward(model)(*probes)):
+            if dtype: (made := kind(model, dtype))(*probes) # what can't be computed in a type is found here
             return made
     except (KeyError, AttributeError, TypeError, RuntimeError): pass # not of a known family, or changed
     return plain_forward(copy.deepcopy(model).to(dtype) if dtype else model)
