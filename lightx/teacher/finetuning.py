@@ -22,6 +22,7 @@ class Teacher(NamedTuple):
         "The token id that fills up a batch."
         return self.model.config.pad_token_id or 0
 
+# %% ../../nbs/02_teacher/finetuning.ipynb #a0b67e5a
 def best_device() -> str:
     "The GPU of this machine if it has one, else the CPU."
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -43,6 +44,7 @@ def _arguments(folder, steps, epochs, lr, batch_size, seed, progress):
         save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=not progress,
         dataloader_pin_memory=torch.cuda.is_available())
 
+# %% ../../nbs/02_teacher/finetuning.ipynb #5f81544c
 def _only_a_bar(trainer):
     "No numbers of the `Trainer`'s own, neither during the training nor at its end."
     from transformers import PrinterCallback, ProgressCallback
