@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['FIRST', 'MARKS', 'DECOYS', 'AGREE', 'BBC_AS_AG', 'DESIGNS', 'REFERENCES', 'MASKED', 'QUESTIONS', 'Question',
-           'made_up_words', 'put_in', 'with_decoys', 'replaced', 'typed', 'bbc_as_ag', 'Lesson', 'lesson', 'tuned_svm',
-           'Part', 'decided', 'measured', 'worst_group', 'parts_of', 'runs_of', 'check_methods_of', 'run_part',
-           'student_rows', 'merge_results', 'run_protocol', 'bootstrap', 'interval', 'holm', 'grid_values',
-           'differences', 'losses_between', 'text_hits']
+           'made_up_words', 'put_in', 'with_decoys', 'replaced', 'typed', 'bbc_as_ag', 'PartTexts', 'part_texts',
+           'tuned_svm', 'Part', 'decided', 'measured', 'worst_group', 'parts_of', 'runs_of', 'check_methods_of',
+           'run_part', 'student_rows', 'merge_results', 'run_protocol', 'bootstrap', 'interval', 'holm', 'grid_values',
+           'whole', 'differences', 'losses_between', 'text_hits']
 
 # %% ../../nbs/07_experiments/protocol.ipynb #39f6bd04
 import json, random, time
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from ..evaluation import accuracy, macro_f1, matthews, prediction_agreement
 from .results import provenance, write_results
 from ..runtime import check_choice, check_numbers, claim, content_key, InputError, kept, Reader
 from ..teacher import finetune, load_teacher
-from ..training import Examples, find_method, METHODS, predict_student, Task, train
+from ..training import Examples, METHODS, NEED_UNLABELLED, predict_student, Task, train
 
 # %% ../../nbs/07_experiments/protocol.ipynb #c2ead4f9
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class Question:
     "What is asked: data, methods, conditions, and how often."
     name: str                    # of the question
     data: tuple[str, ...]        # corpora: `bbc_news`, or folders of the data folder
-    methods: tuple[str, ...]     # see `lightx.training.METHODS` and `REFERENCES`; masked_METHOD learns from texts without the decoy
+    methods: tuple[str, ...]     # see `lightx.training.METHODS`, `REFERENCES` and `MASKED`
     design: str = "plain"        # see `DESIGNS`
     n_per_class: tuple[int, ...] = (120,) # training texts a class
     subsets: int = 3             # of the training texts
     teachers: int = 2            # fine-tuned on each subset, with different seeds
     seeds: int = 2               # students of each method and teacher
     test_texts: int = 2000       # at most, drawn at random
+    teacher_texts: int = 500     # the first so many of them are asked of the teacher too
     teacher: str = "minilm"      # a base model
     max_length: int = 64         # tokens a text at most
     teacher_epochs: float = 5    # of fine-tuning
@@ -140,9 +141,9 @@ def bbc_as_ag(
 
 # %% ../../nbs/07_experiments/protocol.ipynb #a9d8a915
 @dataclass
-class Lesson:
+class PartTexts:
     "The texts of one part of a grid."
-    taught: object # `datasets.Dataset` that the teacher is fine-tuned on
+    clean: object  # `datasets.Dataset` that the teacher is fine-tuned on
     train: object  # the same texts as students read them
     tests: dict    # condition -> datasets.Dataset
     rest: list     # texts of the training split that are in neither
@@ -167,24 +168,29 @@ def _shift(few, test, folder, subset):
 
 DESIGNS = {"plain": _plain, "counterfactual": _counterfactual, "shift": _shift} | {k: partial(_decoy, k) for k in DECOYS}
 
-def lesson(
+@cache
+def _corpus(where): return load_corpus(where)
+
+def part_texts(
     question: Question, # what is asked
     data: str,          # which corpus
     folder: Path,       # of the corpora
-    n_per_class: int,   # training texts a class
+    n_per_class: int,   # training texts a class, or fewer where a class has fewer
     subset: int         # which of them
-) -> Lesson:
+) -> PartTexts:
     "The texts of one part of a question's grid."
     check_choice("design", question.design, tuple(DESIGNS))
     where = data if data == "bbc_news" else Path(folder)/data
-    corpus = load_corpus(where)
-    few, test = balanced(corpus["train"], n_per_class, subset), corpus["test"]
+    if data != "bbc_news" and not where.is_dir(): raise InputError(f"{where}: no such folder: name the one that the corpora are in")
+    corpus = _corpus(where)
+    sizes = np.bincount(corpus["train"]["label"][:])
+    few, test = balanced(corpus["train"], min(n_per_class, int(sizes.min())), subset), corpus["test"]
     if len(test) > question.test_texts: test = test.select(np.random.default_rng(0).permutation(len(test))[:question.test_texts])
     train, tests = DESIGNS[question.design](few, test, Path(where), subset)
     used = set(few["text"][:])
     rest = [o for o in corpus["train"]["text"][:] if o not in used]
     random.Random(subset).shuffle(rest)
-    return Lesson(few, train, tests, rest[:question.unlabelled], int(np.bincount(corpus["train"]["label"][:]).argmax()))
+    return PartTexts(few, train, tests, rest[:question.unlabelled], int(sizes.argmax()))
 
 # %% ../../nbs/07_experiments/protocol.ipynb #2b9ed740
 def tuned_svm(
@@ -214,7 +220,7 @@ def _all_classes(scores, found, classes):
 
 # %% ../../nbs/07_experiments/protocol.ipynb #fc353cb0
 REFERENCES = ("teacher", "majority", "tfidf_svm", "tfidf_svm_teacher") # measured once for each teacher, without a seed
-MASKED = "masked_"
+MASKED = "masked_ce" # labels alone, of texts without the decoy
 
 class Part:
     "A teacher of one subset, and what its students learn from and are tested on."
@@ -228,43 +234,45 @@ class Part:
     ):
         self.question, self.teacher_seed = question, teacher_seed
         self.where = dict(data=data, n_per_class=n_per_class, subset=subset, teacher_seed=teacher_seed)
-        self.lesson = lesson(question, data, folder, n_per_class, subset)
-        texts = [fingerprint(o) for o in (self.lesson.taught, self.lesson.train, *self.lesson.tests.values())]
-        self.key = content_key(texts, self.lesson.rest, teacher_seed, question.teacher, question.max_length, question.teacher_epochs,
+        self.texts = part_texts(question, data, folder, n_per_class, subset)
+        read = [fingerprint(o) for o in (self.texts.clean, self.texts.train, *self.texts.tests.values())]
+        self.key = content_key(read, self.texts.rest, teacher_seed, question.teacher, question.max_length, question.teacher_epochs,
                                question.teacher_lr, question.tol, question.steps, lightx.__version__)
 
     @cached_property
     def teacher(self):
         "Fine-tuned on the subset's own texts."
         q = self.question
-        folder = finetune(q.teacher, self.lesson.taught, q.max_length, q.teacher_epochs, q.teacher_lr, self.teacher_seed, progress=False)
+        folder = finetune(q.teacher, self.texts.clean, q.max_length, q.teacher_epochs, q.teacher_lr, self.teacher_seed, progress=False)
         return load_teacher(str(folder), max_length=q.max_length)
 
     def ids(self, texts) -> list[list[int]]: return tokenize(self.teacher.tokenizer, texts[:], self.question.max_length)
 
-    def explained(self, ds) -> Examples:
-        "Texts, labels and the teacher's explanations."
-        ids = self.ids(ds["text"])
-        return Examples(ids, ds["label"][:], explain_corpus(self.teacher, ids, tol=self.question.tol, progress=False), self.teacher.pad_id)
+    @cached_property
+    def train(self) -> Examples:
+        "What students learn from, with the teacher's explanations."
+        ids = self.ids(self.texts.train["text"])
+        explanations = explain_corpus(self.teacher, ids, tol=self.question.tol, progress=False)
+        return Examples(ids, self.texts.train["label"][:], explanations, self.teacher.pad_id)
 
     @cached_property
-    def train(self) -> Examples: return self.explained(self.lesson.train)
-
-    @cached_property
-    def masked(self) -> Examples: return self.explained(self.lesson.taught)
+    def masked(self) -> Examples:
+        "The same texts without a decoy, and with labels alone."
+        return Examples(self.ids(self.texts.clean["text"]), self.texts.clean["label"][:], pad_id=self.teacher.pad_id)
 
     @cached_property
     def tests(self) -> dict[str, Examples]:
-        return {k: Examples(self.ids(o["text"]), o["label"][:], pad_id=self.teacher.pad_id) for k, o in self.lesson.tests.items()}
+        return {k: Examples(self.ids(o["text"]), o["label"][:], pad_id=self.teacher.pad_id) for k, o in self.texts.tests.items()}
 
     @cached_property
     def teacher_logits(self) -> dict[str, np.ndarray]:
-        return {k: corpus_logits(self.teacher, o.ids, False) for k, o in self.tests.items()}
+        "Its answers to the first texts of each test."
+        return {k: corpus_logits(self.teacher, o.ids[:self.question.teacher_texts], False) for k, o in self.tests.items()}
 
     @cached_property
     def unlabelled(self) -> tuple:
         "Token ids of further texts, and the teacher's logits."
-        ids = self.ids(self.lesson.rest)
+        ids = self.ids(self.texts.rest)
         return ids, corpus_logits(self.teacher, ids, False)
 
 # %% ../../nbs/07_experiments/protocol.ipynb #46918105
@@ -275,15 +283,15 @@ def _read(part, texts):
 
 def _svm(part, texts, labels):
     "Scores of the tuned SVM on every test."
-    found = tuned_svm(_read(part, texts), labels, [_read(part, o["text"]) for o in part.lesson.tests.values()], part.teacher.model.config.num_labels)
-    return dict(zip(part.lesson.tests, found))
+    found = tuned_svm(_read(part, texts), labels, [_read(part, o["text"]) for o in part.texts.tests.values()], part.teacher.model.config.num_labels)
+    return dict(zip(part.texts.tests, found))
 
 def _reference(part, name):
     "Logits of every test, of what is no student."
     if name == "teacher": return part.teacher_logits
-    if name == "tfidf_svm": return _svm(part, part.lesson.train["text"], part.lesson.train["label"][:])
-    if name == "tfidf_svm_teacher": return _svm(part, part.lesson.rest, part.unlabelled[1].argmax(1))
-    return {k: np.eye(part.teacher.model.config.num_labels)[[part.lesson.often] * len(o)] for k, o in part.tests.items()}
+    if name == "tfidf_svm": return _svm(part, part.texts.train["text"], part.texts.train["label"][:])
+    if name == "tfidf_svm_teacher": return _svm(part, part.texts.rest, part.unlabelled[1].argmax(1))
+    return {k: np.eye(part.teacher.model.config.num_labels)[[part.texts.often] * len(o)] for k, o in part.tests.items()}
 
 def decided(
     part: Part,       # of the grid
@@ -292,21 +300,21 @@ def decided(
 ) -> dict[str, np.ndarray]: # condition -> logits [M, C]
     "What a student, or a reference, answers to every test text."
     if method in REFERENCES: return _reference(part, method)
-    texts = part.masked if method.startswith(MASKED) else part.train
-    task = Task(part.teacher, texts, seed, part.question.steps, unlabelled=part.unlabelled if part.lesson.rest else None)
-    student, _ = train(method.removeprefix(MASKED), task)
+    task = Task(part.teacher, part.masked if method == MASKED else part.train, seed, part.question.steps,
+                unlabelled=part.unlabelled if method in NEED_UNLABELLED else None)
+    student, _ = train("ce" if method == MASKED else method, task)
     return {k: predict_student(student, o).numpy() for k, o in part.tests.items()}
 
 # %% ../../nbs/07_experiments/protocol.ipynb #b6461d7d
 def measured(
     logits: dict[str, np.ndarray],  # condition -> [M, C]
     labels: dict[str, np.ndarray],  # condition -> [M]
-    teacher: dict[str, np.ndarray], # condition -> the teacher's logits [M, C]
+    teacher: dict[str, np.ndarray], # condition -> the teacher's logits of the first texts [L, C]
     groups: bool = False            # is there a worst group to be found over conditions?
 ) -> list[dict]:                    # condition, metric, value
     "Everything that is measured of one student."
-    rows = [dict(condition=k, metric=f.__name__, value=f(o, labels[k])) for k, o in logits.items() for f in (accuracy, macro_f1, matthews)]
-    rows += [dict(condition=k, metric="prediction_agreement", value=prediction_agreement(o, teacher[k])) for k, o in logits.items()]
+    rows = [dict(condition=k, metric=f.__name__, value=f(o, labels[k][:len(o)])) for k, o in logits.items() for f in (accuracy, macro_f1, matthews)]
+    rows += [dict(condition=k, metric="prediction_agreement", value=prediction_agreement(o[:len(teacher[k])], teacher[k])) for k, o in logits.items()]
     if groups: rows.append(dict(condition="all", metric="worst_group", value=worst_group(logits, labels)))
     return rows
 
@@ -315,7 +323,8 @@ def worst_group(
     labels: dict[str, np.ndarray]  # condition -> [M]
 ) -> float:
     "The lowest accuracy of a class in a condition."
-    return min(float((o.argmax(1) == c)[np.asarray(labels[k]) == c].mean()) for k, o in logits.items() for c in np.unique(labels[k]))
+    found = [(o.argmax(1) == c)[labels[k][:len(o)] == c] for k, o in logits.items() for c in np.unique(labels[k])]
+    return min(float(o.mean()) for o in found if len(o))
 
 # %% ../../nbs/07_experiments/protocol.ipynb #fc8b3676
 def parts_of(
@@ -338,7 +347,7 @@ def check_methods_of(
 ):
     "An `InputError` for a method that there is none of."
     for o in question.methods:
-        if o not in REFERENCES: check_choice("method", o.removeprefix(MASKED), tuple(METHODS))
+        if o not in (*REFERENCES, MASKED): check_choice("method", o, tuple(METHODS))
 
 # %% ../../nbs/07_experiments/protocol.ipynb #51d57565
 def _name(part, method, seed):
@@ -468,9 +477,17 @@ def grid_values(
 ) -> np.ndarray:        # [S, T, R]; R is 1 for a reference; NaN where one is missing
     "The values of a method in their grid."
     some = rows[rows.method == method].assign(seed=lambda o: o.seed.fillna(0))
-    axes = [sorted(some[o].unique()) for o in ("subset", "teacher_seed", "seed")]
+    axes = [sorted(rows.subset.unique()), sorted(rows.teacher_seed.unique()), sorted(some.seed.unique())]
     full = some.set_index(["subset", "teacher_seed", "seed"]).value.reindex(pd.MultiIndex.from_product(axes))
     return full.to_numpy().reshape([len(o) for o in axes])
+
+def whole(
+    values: np.ndarray # [S, T, R], NaN where one is missing
+) -> np.ndarray:       # [S', T', R]
+    "The part of a grid that an interrupted run has in full: teachers that all subsets have, or else subsets that have all teachers."
+    teachers = np.isfinite(values).all((0, 2))
+    if teachers.any(): return values[:, teachers]
+    return values[np.isfinite(values).all((1, 2))]
 
 def differences(
     rows: pd.DataFrame,             # of a question, from `read_results`
@@ -483,8 +500,8 @@ def differences(
     for where, group in some.groupby(["data", "n_per_class", "condition"], sort=False):
         for a, b in pairs:
             if not {a, b} <= set(group.method): continue
-            gap = grid_values(group, a) - grid_values(group, b)
-            if np.isfinite(gap).all(): found.append(dict(zip(("data", "n_per_class", "condition"), where)) | dict(method=a, against=b) | interval(gap, **choices))
+            gap = whole(grid_values(group, a) - grid_values(group, b))
+            if gap.size: found.append(dict(zip(("data", "n_per_class", "condition"), where)) | dict(method=a, against=b) | interval(gap, **choices))
     return _adjusted(found)
 
 def losses_between(
@@ -498,8 +515,8 @@ def losses_between(
     found, some = [], rows[rows.metric == metric]
     for where, group in some.groupby(["data", "n_per_class"], sort=False):
         for m in [o for o in methods if o in set(group.method)]:
-            gap = grid_values(group[group.condition == before], m) - grid_values(group[group.condition == after], m)
-            if np.isfinite(gap).all(): found.append(dict(zip(("data", "n_per_class"), where)) | dict(method=m) | interval(gap, **choices))
+            gap = whole(grid_values(group[group.condition == before], m) - grid_values(group[group.condition == after], m))
+            if gap.size: found.append(dict(zip(("data", "n_per_class"), where)) | dict(method=m) | interval(gap, **choices))
     return _adjusted(found)
 
 def _adjusted(found):
@@ -520,7 +537,7 @@ def text_hits(
     "Which test texts the students of a method decide right."
     def hits(subset, teacher_seed):
         part = Part(question, data, n_per_class, subset, teacher_seed, Path(folder))
-        labels = np.array(part.lesson.tests[condition]["label"][:])
+        labels = np.array(part.texts.tests[condition]["label"][:])
         files = [Path(out)/"students"/_name(part, method, seed)/"logits.npz" for m, seed in runs_of(question) if m == method]
         return [np.load(o)[condition].argmax(1) == labels for o in files]
     return np.array([[hits(s, t) for t in range(question.teachers)] for s in range(question.subsets)], float)
@@ -536,7 +553,7 @@ QUESTIONS = {o.name: o for o in (
     Question("decoy", _MIXED, _DECOY, "word"),
     *(Question(f"decoy_{k}", _MIXED, _FEW, k, seeds=1) for k in DECOYS if k != "word"),
     Question("worth", _NEWS, ("teacher", "tfidf_svm", "tfidf_svm_teacher", "majority", *_MAIN, "best_adkd", "best_unlabelled"),
-             n_per_class=(50, 100), subsets=5, seeds=3, unlabelled=5000),
+             n_per_class=(50, 100), subsets=5, seeds=3, unlabelled=2000),
     Question("controls", _NEWS, ("lightx_matched", *_CONTROLS, "lightx_shuffled", "lightx_random", "lightx_wrong_class"), n_per_class=(50,)),
     Question("counterfactual", ("cad_imdb",), ("teacher", "tfidf_svm", "majority", *_MAIN), "counterfactual", (250,), max_length=192),
     Question("shift", ("ag_news",), ("teacher", "tfidf_svm", "majority", *_MAIN), "shift"),

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 
+from .. import __version__
 from ..attribution import cached_array, weights_key
-from ..runtime import content_key, InputError
+from ..runtime import content_key, content_name, InputError
 from ..student import bigram_information, BigramStudent, LSTMStudent, new_student, SelectStudent, teacher_embeddings
 from ..teacher import head_costs, int8_teacher, prune_heads
 from .adaptive_alpha import AutoLightX
@@ -168,8 +169,8 @@ def largest_good(
 def best_chosen(task: Task) -> TrainingPlan: # what it trains for
     "The recipe with the weight of explanations that cross-validation on the training texts chooses."
     objectives = [replace(BEST, xai_weight=o) for o in XAI_WEIGHTS]
-    learned = [getattr(task.examples, o).tolist() for o in ("input_ids", "labels", "attributions")]
-    key = content_key(weights_key(task.teacher.model), learned, list(map(repr, objectives)), task.target, task.baseline)
+    learned = [content_name(getattr(task.examples, o).numpy().tobytes()) for o in ("input_ids", "labels", "attributions")]
+    key = content_key(weights_key(task.teacher.model), learned, list(map(repr, objectives)), task.target, task.baseline, __version__)
     return recipe(task, objectives[largest_good(cached_array("chosen", key, lambda: held_out_hits(task, objectives)))])
 
 
