@@ -29,7 +29,7 @@ __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "T
            "SHOWN", "standing", "summary", "sweep", "sweep_costs", "sweep_references", "compare", "comparison_references",
            "explanation_measures", "load_student", "mean_faithfulness", "measure_student", "method_costs", "method_path", "paired_differences",
            "shared_teacher", "student_logits", "teacher_occlusion", "AGREE", "BBC_AS_AG", "bbc_as_ag", "bootstrap", "check_methods_of",
-           "decided", "DECOYS", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "Lesson", "lesson", "losses_between",
-           "made_up_words", "MARKS", "MASKED", "measured", "merge_results", "Part", "parts_of", "put_in", "Question", "QUESTIONS", "REFERENCES",
-           "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "tuned_svm", "typed", "with_decoys", "worst_group",
-           "part_texts", "PartTexts", "whole"]
+           "decided", "DECOYS", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "losses_between", "made_up_words", "MARKS",
+           "MASKED", "measured", "merge_results", "Part", "part_texts", "parts_of", "PartTexts", "put_in", "Question", "QUESTIONS", "REFERENCES",
+           "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "tuned_svm", "typed", "whole", "with_decoys",
+           "worst_group"]
