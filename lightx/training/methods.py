@@ -26,7 +26,7 @@ from .adaptive_alpha import AutoLightX
 from .loop import Examples, predict_student
 from .losses import CrossEntropy, LightX
 from .registry import check_unlabelled, method, mlp, run_plan, Task, TrainingPlan
-from .related_losses import ADKD, Combined, DiXtill, E2KD, IGAugment, LogitMatch, REKD, SoftLabels
+from .related_losses import ADKD, Combined, DiXtill, E2KD, IGAugment, LogitMatch, of_decided_class, REKD, SoftLabels
 
 # %% ../../nbs/05_training/methods.ipynb #40a56050
 @method
@@ -142,16 +142,26 @@ def subset(self:Examples,
     for name, o in vars(self).items(): setattr(some, name, o if o is None else o[rows])
     return some
 
+@patch
+def strongest(self:Examples,
+    share: float = 0.25 # of the tokens
+) -> Examples:
+    "The same texts as the tokens alone that speak most for the teacher's decision."
+    some, values = copy.copy(self), of_decided_class(self.attributions, self.logits).masked_fill(self.attention_mask == 0, -torch.inf)
+    places = values.argsort(1, descending=True).argsort(1)
+    some.attention_mask = self.attention_mask * (places < (share * self.lengths).ceil()[:, None])
+    return some
+
 def held_out_hits(
     task: Task,                # its texts and teacher
     objectives: list,          # of the recipe
     folds: int = 3             # parts of the texts, each left out once
 ) -> np.ndarray:               # [objectives, N], True where a text is decided as its label says by a student that did not learn from it
-    "Which training texts the recipe decides right, with each objective, when they are left out."
+    "Which training texts the recipe decides right by their strongest tokens, with each objective, when they are left out."
     order = torch.randperm(len(task.examples), generator=torch.Generator().manual_seed(0))
     hits = np.zeros((len(objectives), len(order)), bool)
     for left in order.tensor_split(folds):
-        kept, held = task.examples.subset(order[~torch.isin(order, left)]), task.examples.subset(left)
+        kept, held = task.examples.subset(order[~torch.isin(order, left)]), task.examples.subset(left).strongest()
         for row, objective in zip(hits, objectives):
             student, _ = run_plan(recipe(replace(task, examples=kept, seed=0), objective), replace(task, seed=0))
             row[left] = (predict_student(student, held).argmax(1) == held.labels).numpy()
