@@ -55,7 +55,7 @@ def measured_facts(
         beside | {f"reasons_{k}": v for k, v in reasons.items()} | dict(parameters=n_parameters(student), bytes=n_bytes(student))
 
 # %% ../../nbs/08_deploy/distillation.ipynb #cd881f1f
-UNEXPLAINED = ("best", "best_unlabelled", "ce", "kl", "logit_mse", "lstm_ce", "lstm_kl", "lstm_mse") # recipes that do without explanations
+UNEXPLAINED = ("best", "best_kd", "best_unlabelled", "ce", "kl", "logit_mse", "lstm_ce", "lstm_kl", "lstm_mse") # recipes that do without explanations
 
 def check_recipe(
     recipe: str, # see `lightx.training.find_method`

@@ -10,9 +10,12 @@ from .ignored_words import checked_words, find_words, Ignoring, word_ids
 from .adaptive_alpha import AutoLightX, DWA, EqualGradientNorms, gradient_stats, GradientStats, GradNorm, PCGrad, RULES, Uncertainty
 from .stacked_students import StackedLightX, StudentStack
 from .registry import check_unlabelled, find_method, method, METHODS, mlp, NEED_UNLABELLED, run_plan, Task, train, TrainingPlan, UNTRAINED
-from .methods import (adkd, BEST, best, best_unlabelled, bigram_student, ce, dixtill, dixtill_printed, e2kd, head_pruning, ig_augment, int8, kl,
-                      lightx, lightx_auto, lightx_matched, lightx_random, lightx_shuffled, lightx_wrong_class, logit_mse, lstm, lstm_ce, lstm_kl,
-                      lstm_mse, MATCHED, rekd)
+from .methods import (adkd, BEST, best, best_100, best_adkd, best_chosen, best_kd, best_unlabelled, best_whole, bigram_student, ce, control,
+                      dixtill, dixtill_printed, e2kd, head_pruning, held_out_hits, ig_augment, int8, kl, largest_good, lightx, lightx_auto,
+                      lightx_matched, lightx_random, lightx_shuffled, lightx_wrong_class, logit_mse, lstm, lstm_ce, lstm_kl, lstm_mse, MATCHED,
+                      recipe, rekd, XAI_WEIGHTS)
+from .controls import (best_even_spread, best_within_text, best_zero, even_spread, noise, noise_like, of_same_class, permuted_within,
+                       spread_evenly, whole_text_logits, WholeTextLogits, within_class, within_text, zero)
 
 __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "decayed_sums", "LazyRows", "RowAdam", "RowMomentum", "Examples",
            "explain_student", "learning_rates", "only_used_rows", "OPTIMIZERS", "predict_student", "SCHEDULES", "toy_corpus", "train_student",
@@ -23,4 +26,6 @@ __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "deca
            "NEED_UNLABELLED", "run_plan", "Task", "train", "TrainingPlan", "UNTRAINED", "adkd", "BEST", "best", "best_unlabelled",
            "bigram_student", "ce", "dixtill", "dixtill_printed", "e2kd", "head_pruning", "ig_augment", "int8", "kl", "lightx", "lightx_auto",
            "lightx_matched", "lightx_random", "lightx_shuffled", "lightx_wrong_class", "logit_mse", "lstm", "lstm_ce", "lstm_kl", "lstm_mse",
-           "MATCHED", "rekd"]
+           "MATCHED", "rekd", "best_100", "best_adkd", "best_chosen", "best_kd", "best_whole", "control", "held_out_hits", "largest_good",
+           "recipe", "XAI_WEIGHTS", "best_even_spread", "best_within_text", "best_zero", "even_spread", "noise", "noise_like", "of_same_class",
+           "permuted_within", "spread_evenly", "whole_text_logits", "WholeTextLogits", "within_class", "within_text", "zero"]
