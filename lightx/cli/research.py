@@ -109,7 +109,8 @@ def run_question(
     check_choice("protocol", name, tuple(QUESTIONS))
     missing = run_protocol(QUESTIONS[name], folder, out, out/"evidence.json", jobs, seconds or float("inf"))
     show_question(read_results(out/"evidence.json")[1].query("question == @name"))
-    console.print(f"results  {out/'evidence.json'}" + f"\nmissing  {missing:,} students: give the command again" * bool(missing), highlight=False, markup=False)
+    left = f"\nmissing  {missing:,} students: give the command again" if missing else ""
+    console.print(f"results  {out/'evidence.json'}{left}", highlight=False, markup=False)
 
 def show_question(
     rows # of one question

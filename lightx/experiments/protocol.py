@@ -246,7 +246,11 @@ class Part:
         folder = finetune(q.teacher, self.texts.clean, q.max_length, q.teacher_epochs, q.teacher_lr, self.teacher_seed, progress=False)
         return load_teacher(str(folder), max_length=q.max_length)
 
-    def ids(self, texts) -> list[list[int]]: return tokenize(self.teacher.tokenizer, texts[:], self.question.max_length)
+    def ids(self,
+        texts # to read
+    ) -> list[list[int]]:
+        "Token ids of texts."
+        return tokenize(self.teacher.tokenizer, texts[:], self.question.max_length)
 
     @cached_property
     def train(self) -> Examples:
@@ -262,6 +266,7 @@ class Part:
 
     @cached_property
     def tests(self) -> dict[str, Examples]:
+        "Each test's texts and labels, by its condition."
         return {k: Examples(self.ids(o["text"]), o["label"][:], pad_id=self.teacher.pad_id) for k, o in self.texts.tests.items()}
 
     @cached_property

@@ -55,7 +55,7 @@ def test_whole_text_logits_need_no_attributions():
 def test_the_parts_of_the_recipe_can_be_switched_one_by_one():
     some = examples(8)
     batch, student = some.batch(torch.arange(8)), new_student(3, kind=MLPStudent, vocab_size=60, target="centred").eval()
-    loss = lambda **o: Combined(**o)(student, batch)[0].item()
+    def loss(**o): return Combined(**o)(student, batch)[0].item()
     labels, chances = loss(alpha=1), loss(alpha=0)
     assert loss(alpha=0.3) == pytest.approx(0.3 * labels + 0.7 * chances, abs=1e-5)
     assert loss(alpha=1, whole_weight=2) == pytest.approx(3 * labels, abs=1e-5) # nothing is dropped outside of training
