@@ -2,6 +2,7 @@
 
 from .losses import baseline_loss, Batch, CrossEntropy, LightX, xai_loss
 from .sparse_optimizers import decayed_sums, LazyRows, RowAdam, RowMomentum
+from .best_epoch import BestEpoch
 from .loop import (Examples, explain_student, learning_rates, only_used_rows, OPTIMIZERS, predict_student, SCHEDULES, toy_corpus, train_student,
                    TrainerState)
 from .related_losses import (ADKD, attribution_map, Combined, DiXtill, E2KD, IGAugment, kl_losses, LogitMatch, map_cosine, map_distance,
@@ -14,7 +15,7 @@ from .methods import (adkd, BEST, best, best_unlabelled, bigram_student, ce, dix
                       lightx, lightx_auto, lightx_matched, lightx_random, lightx_shuffled, lightx_wrong_class, logit_mse, lstm, lstm_ce, lstm_kl,
                       lstm_mse, MATCHED, rekd)
 
-__all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "decayed_sums", "LazyRows", "RowAdam", "RowMomentum", "Examples",
+__all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "BestEpoch", "decayed_sums", "LazyRows", "RowAdam", "RowMomentum", "Examples",
            "explain_student", "learning_rates", "only_used_rows", "OPTIMIZERS", "predict_student", "SCHEDULES", "toy_corpus", "train_student",
            "TrainerState", "ADKD", "attribution_map", "Combined", "DiXtill", "E2KD", "IGAugment", "kl_losses", "LogitMatch", "map_cosine",
            "map_distance", "of_decided_class", "rationale", "rationale_loss", "REKD", "SoftLabels", "token_dropout", "checked_words",
