@@ -13,6 +13,8 @@ from .alpha_sweep import (advice, alpha_curves, bert_base, checked_alphas, CURVE
                           parse_alphas, READS, row_maker, run_path, SHOWN, standing, summary, sweep, sweep_costs, sweep_references)
 from .comparison import (compare, comparison_references, explanation_measures, load_student, mean_faithfulness, measure_student, method_costs,
                          method_path, paired_differences, shared_teacher, student_logits, teacher_occlusion)
+from .rivals import (best_of, captured, check_installed, fasttext_lines, fasttext_rival, in_columns, majority_rival, model2vec_rival, parts, RIVALS, static_encoder,
+                    svm_rival, svm_teacher_rival, TRIALS, TRIED)
 
 __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "unlabelled_texts",
            "warn_guessing", "warn_unread", "as_logits", "as_probabilities", "class_places", "LEAST", "read_cells", "read_predictions",
@@ -24,4 +26,5 @@ __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "T
            "CURVE", "curve_name", "keep_rows", "load_model", "methods_beside", "MOST_ALPHAS", "parse_alphas", "READS", "row_maker", "run_path",
            "SHOWN", "standing", "summary", "sweep", "sweep_costs", "sweep_references", "compare", "comparison_references",
            "explanation_measures", "load_student", "mean_faithfulness", "measure_student", "method_costs", "method_path", "paired_differences",
-           "shared_teacher", "student_logits", "teacher_occlusion"]
+           "shared_teacher", "student_logits", "teacher_occlusion", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival", "in_columns", "majority_rival", "model2vec_rival",
+           "parts", "RIVALS", "static_encoder", "svm_rival", "svm_teacher_rival", "TRIALS", "TRIED"]

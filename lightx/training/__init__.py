@@ -14,6 +14,10 @@ from .registry import check_unlabelled, find_method, method, METHODS, mlp, NEED_
 from .methods import (adkd, BEST, best, best_unlabelled, bigram_student, ce, dixtill, dixtill_printed, e2kd, head_pruning, ig_augment, int8, kl,
                       lightx, lightx_auto, lightx_matched, lightx_random, lightx_shuffled, lightx_wrong_class, logit_mse, lstm, lstm_ce, lstm_kl,
                       lstm_mse, MATCHED, rekd)
+from .teacher_maps import absolute_integrals, corpus_maps, embedding_output, grad_cam, saliency
+from .originals import (adkd_original, ADKDOriginal, dixtill_original, DiXtillOriginal, e2kd_original, E2KDOriginal, embeddings_read, hard_choice, ig_augment_original,
+                       ig_augment_shuffled, IGAugmentOriginal, overlaid, rekd_no_rationale, rekd_original, rekd_select_only, REKDOriginal,
+                       selected, softened_choice, word_student)
 
 __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "BestEpoch", "decayed_sums", "LazyRows", "RowAdam", "RowMomentum", "Examples",
            "explain_student", "learning_rates", "only_used_rows", "OPTIMIZERS", "predict_student", "SCHEDULES", "toy_corpus", "train_student",
@@ -24,4 +28,7 @@ __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "Best
            "NEED_UNLABELLED", "run_plan", "Task", "train", "TrainingPlan", "UNTRAINED", "adkd", "BEST", "best", "best_unlabelled",
            "bigram_student", "ce", "dixtill", "dixtill_printed", "e2kd", "head_pruning", "ig_augment", "int8", "kl", "lightx", "lightx_auto",
            "lightx_matched", "lightx_random", "lightx_shuffled", "lightx_wrong_class", "logit_mse", "lstm", "lstm_ce", "lstm_kl", "lstm_mse",
-           "MATCHED", "rekd"]
+           "MATCHED", "rekd", "absolute_integrals", "corpus_maps", "embedding_output", "grad_cam", "saliency",
+           "adkd_original", "ADKDOriginal", "dixtill_original", "DiXtillOriginal", "e2kd_original", "E2KDOriginal", "embeddings_read", "hard_choice",
+           "ig_augment_original", "ig_augment_shuffled", "IGAugmentOriginal", "overlaid", "rekd_no_rationale", "rekd_original",
+           "rekd_select_only", "REKDOriginal", "selected", "softened_choice", "word_student"]

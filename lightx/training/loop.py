@@ -114,8 +114,9 @@ def held_out(self:Examples,
     if len(self) < 2: raise InputError(f"{len(self)} text cannot be cut in two, to train on and to judge by: give two at least")
     order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
     order = order[self.labels[order].argsort(stable=True)] # class after class, shuffled within
-    kept = torch.linspace(0, len(self) - 1, max(1, round(share * len(self))) + 2)[1:-1].round().long()
-    back = torch.zeros(len(self), dtype=torch.bool).index_fill(0, order[kept], True)
+    count = max(1, round(share * len(self)))
+    kept = (torch.arange(count) + 0.5) * len(self) / count # evenly over the classes
+    back = torch.zeros(len(self), dtype=torch.bool).index_fill(0, order[kept.long()], True)
     return self.subset(~back), self.subset(back)
 
 # %% ../../nbs/05_training/loop.ipynb #leanr0w1
