@@ -18,8 +18,8 @@ from .base import app, console, option
 
 # %% ../../nbs/09_cli/cache.ipynb #792f7f0a
 KINDS = {"attributions": "explanations of corpora", "logits": "answers of teachers", "occlusion": "explanations by leaving tokens out",
-         "packs": "how corpora are best cut on this machine", "teachers": "fine-tuned teachers", "vocabulary": "vectors of word pieces",
-         "damaged": "set aside, or left by runs that were killed"}
+         "maps": "other maps of teachers", "packs": "how corpora are best cut on this machine", "static": "encoders as model2vec distils them",
+         "teachers": "fine-tuned teachers", "vocabulary": "vectors of word pieces", "damaged": "set aside, or left by runs that were killed"}
 _NAMED = re.compile(r"(.+-)?[0-9a-f]{16}(\.safetensors|\.json)?(?P<aside>\.\d+\.damaged)?") # version 0.1 kept files, not folders
 
 def products(

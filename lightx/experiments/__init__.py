@@ -17,6 +17,9 @@ from .protocol import (AGREE, BBC_AS_AG, bbc_as_ag, bootstrap, check_methods_of,
                        interval, losses_between, made_up_words, MARKS, MASKED, measured, merge_results, Part, part_texts, parts_of, PartTexts,
                        put_in, Question, QUESTIONS, REFERENCES, replaced, run_part, run_protocol, runs_of, student_rows, text_hits, tuned_svm,
                        typed, whole, with_decoys, worst_group)
+from .rivals import (best_of, captured, check_installed, fasttext_lines, fasttext_rival, in_columns, majority_rival, model2vec_rival, parts, RIVALS,
+                     static_encoder,
+                    svm_rival, svm_teacher_rival, TRIALS, TRIED)
 
 __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "unlabelled_texts",
            "warn_guessing", "warn_unread", "as_logits", "as_probabilities", "class_places", "LEAST", "read_cells", "read_predictions",
@@ -29,7 +32,9 @@ __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "T
            "SHOWN", "standing", "summary", "sweep", "sweep_costs", "sweep_references", "compare", "comparison_references",
            "explanation_measures", "load_student", "mean_faithfulness", "measure_student", "method_costs", "method_path", "paired_differences",
            "shared_teacher", "student_logits", "teacher_occlusion", "AGREE", "BBC_AS_AG", "bbc_as_ag", "bootstrap", "check_methods_of",
-           "decided", "DECOYS", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "losses_between", "made_up_words", "MARKS",
-           "MASKED", "measured", "merge_results", "Part", "part_texts", "parts_of", "PartTexts", "put_in", "Question", "QUESTIONS", "REFERENCES",
-           "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "tuned_svm", "typed", "whole", "with_decoys",
-           "worst_group"]
+           "decided", "DECOYS", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "losses_between", "made_up_words",
+           "MARKS", "MASKED", "measured", "merge_results", "Part", "part_texts", "parts_of", "PartTexts", "put_in", "Question",
+           "QUESTIONS", "REFERENCES", "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "tuned_svm", "typed",
+           "whole", "with_decoys", "worst_group", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival",
+           "in_columns", "majority_rival", "model2vec_rival", "parts", "RIVALS", "static_encoder", "svm_rival", "svm_teacher_rival",
+           "TRIALS", "TRIED"]

@@ -283,6 +283,8 @@ def int8(task: Task) -> TrainingPlan: # what it trains for
 def head_pruning(task: Task) -> TrainingPlan: # what it trains for
     "The teacher with half of its heads."
     model = task.teacher.model
-    batches = [task.examples.batch(o) for o in torch.arange(min(128, len(task.examples))).split(32)]
+    held = task.examples
+    if task.unlabelled: held = Examples(task.unlabelled[0], torch.as_tensor(task.unlabelled[1]).argmax(1), pad_id=task.teacher.pad_id)
+    batches = [held.batch(o) for o in torch.randperm(len(held), generator=torch.Generator().manual_seed(0))[:128].split(32)]
     costs = head_costs(model, [(o.input_ids, o.attention_mask, o.labels) for o in batches])
     return TrainingPlan(prune_heads(model, costs, model.config.num_attention_heads // 2))

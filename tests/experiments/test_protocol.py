@@ -9,7 +9,8 @@ from hypothesis import given, settings, strategies as st
 
 from lightx.data import load_corpus
 from lightx.experiments import (AGREE, bootstrap, DECOYS, differences, grid_values, holm, interval, losses_between, made_up_words, parts_of,
-                                QUESTIONS, Question, read_results, run_protocol, runs_of, text_hits, tuned_svm, typed, whole, with_decoys, worst_group)
+                                QUESTIONS, Question, read_results, run_protocol, runs_of, text_hits, tuned_svm, typed, whole, with_decoys,
+                                worst_group)
 from lightx.runtime import InputError
 
 METHODS = ("teacher", "majority", "tfidf_svm", "tfidf_svm_teacher", "ce", "whole_text_logits", "masked_ce")
