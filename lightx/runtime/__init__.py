@@ -1,6 +1,7 @@
 """What answers, without torch: the student in numpy, texts to tokens, answers by word, and what every part needs"""
 
-from .inference import DTYPES, NumpyStudent, read_header, read_weights, secant, softmax, TOKENS_AT_ONCE
+from .inference import NumpyStudent, secant, softmax, TOKENS_AT_ONCE
+from .weights import DTYPES, read_header, read_weights
 from .reader import (as_array, bert_rules, FEW_TEXTS, FIRST_BYTES, from_encoding, index_ranges, KIND, LETTER, LOCK, LONG, MAX_WORDS, PieceCache,
                      PLAIN, Reader, shorten, SIGN, SPACE, start_offsets, TokenizedText, WORD, word_integers, word_spans, WordCache)
 from .errors import (brief, card_text, check_choice, check_extra, check_number, check_numbers, check_room, checked_texts, EXTRAS, InputError,

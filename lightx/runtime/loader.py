@@ -20,8 +20,9 @@ from .answer import TextClassifier
 from .edits import are_edits, EditedClassifier, edits_in_words
 from .errors import InputError
 from .files import read_json
-from .inference import NumpyStudent, read_header, read_weights, softmax
+from .inference import NumpyStudent, softmax
 from .reader import Reader
+from .weights import read_header, read_weights
 
 # %% ../../nbs/00_runtime/loader.ipynb #d2e1da73
 def _folded(name):

@@ -46,6 +46,8 @@ def without_fusion():
         warnings.filterwarnings("ignore", message="TF32 acceleration") # said of Intel's GPUs whenever the switch is touched
         with torch.backends.mkldnn.flags(enabled=False): yield
 
+
+# %% ../../nbs/04_student/lstm.ipynb #52d8f882
 @patch
 def _states(self:LSTMStudent, x, mask):
     "States of both directions [B, T, 2 * units], zero at padding, from embeddings [B, T, D]."

@@ -58,6 +58,8 @@ def forward(self:SelectStudent,
     "Logits of a batch."
     return self.read(input_ids, self.select(input_ids, attention_mask)[0])
 
+
+# %% ../../nbs/04_student/selection.ipynb #30326f5c
 @patch
 def baseline_logits(self:SelectStudent,
     input_ids: torch.Tensor,     # [B, T]

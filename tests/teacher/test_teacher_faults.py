@@ -291,7 +291,7 @@ def trained(monkeypatch):
     """How often a teacher is fine-tuned; the training itself is left out."""
     calls = []
     def train(teacher, *args, **kwargs): calls.append(teacher.model.get_input_embeddings().weight[0, 0].item())
-    monkeypatch.setattr("lightx.teacher.finetuning.train_teacher", train)
+    monkeypatch.setattr("lightx.teacher.loading.train_teacher", train)
     return calls
 
 
@@ -345,7 +345,7 @@ def test_a_fine_tuning_that_can_be_none_is_refused(key, value, news, base_folder
 def test_a_fine_tuning_that_ends_in_no_numbers_is_not_kept(news, monkeypatch, tmp_path):
     base_model(tmp_path / "base", 5)
     def diverge(teacher, *args, **kwargs): teacher.model.classifier.bias.data.fill_(math.nan)
-    monkeypatch.setattr("lightx.teacher.finetuning.train_teacher", diverge)
+    monkeypatch.setattr("lightx.teacher.loading.train_teacher", diverge)
     monkeypatch.setenv("LIGHTX_CACHE", str(tmp_path / "cache"))
     with pytest.raises(InputError, match="fine-tuned with teacher_lr 5e-05: classifier.bias has weights that are no finite numbers"):
         finetune(str(tmp_path / "base"), news["train"], 16)
