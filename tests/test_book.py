@@ -14,6 +14,7 @@ from torch import nn
 
 NBS = Path(__file__).parent.parent / "nbs"
 NOTEBOOKS = sorted(f for f in NBS.glob("**/*.ipynb") if "checkpoint" not in str(f))
+PARTS = [f for f in NOTEBOOKS if f.parent.name[0].isdigit()]
 
 
 def cells(notebook, kind):
@@ -106,3 +107,31 @@ def test_works_of_the_citation_file_are_in_the_bibliography_with_their_links():
     cited = yaml.safe_load((NBS.parent / "CITATION.cff").read_text(encoding="utf-8"))["references"]
     assert [o["title"] for o in cited if o["title"] not in known or o.get("url", "") not in known] == []
     assert [o["title"] for o in cited if "url" not in o] == ["lightX: Explanation-Guided Learning for Lightweight Models"]
+
+
+# Notebooks whose cells nobody has split yet: the list only gets shorter.
+NOT_YET = {"00_runtime/inference", "02_teacher/encoder", "02_teacher/fast", "02_teacher/finetuning", "02_teacher/forward",
+           "03_attribution/adaptive", "03_attribution/corpus", "03_attribution/memory", "03_attribution/paths", "04_student/mlp",
+           "05_training/loop", "05_training/losses", "05_training/methods", "05_training/related_losses", "06_evaluation/metrics"}
+
+
+def exported_sizes(notebook):
+    """The lines of each exported cell, without blank ones and without its directives."""
+    exported = [o for o in cells(notebook, "code") if re.search(r"^#\s*\|\s*exports?\b", o, re.M)]
+    return [sum(bool(line.strip()) and not re.match(r"#\s*\|", line) for line in o.splitlines()) for o in exported]
+
+
+@pytest.mark.parametrize("notebook", PARTS, ids=lambda f: f"{f.parent.name}/{f.stem}")
+def test_exported_cells_are_short(notebook, request):
+    if request.node.callspec.id in NOT_YET: request.applymarker(pytest.mark.xfail(reason="not yet split", strict=True))
+    sizes = exported_sizes(notebook) or [0] # a notebook of runs exports nothing
+    assert np.median(sizes) <= 10, sizes
+    assert np.mean(np.array(sizes) <= 25) >= 0.9, sizes
+
+
+def test_a_long_cell_is_seen(tmp_path):
+    def written(*sizes):
+        source = ["#| export\nx = 1\n\n" + "y = 2\n" * (n - 1) for n in sizes]
+        (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [dict(cell_type="code", source=[o]) for o in [*source, "z = 3\n" * 99]]}))
+        return tmp_path / "a.ipynb"
+    assert exported_sizes(written(3, 40)) == [3, 40]

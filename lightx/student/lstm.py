@@ -38,7 +38,7 @@ class LSTMStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", tags=[
         self.attend = nn.Sequential(nn.Linear(2 * units, units, bias=False), nn.Tanh(), nn.Linear(units, 1, bias=False))
         self.output = nn.Linear(2 * units, num_labels)
 
-# %% ../../nbs/04_student/lstm.ipynb #a43c9ece
+# %% ../../nbs/04_student/lstm.ipynb #64935515
 @contextmanager
 def without_fusion():
     "PyTorch's plain kernels for a while."
@@ -46,6 +46,7 @@ def without_fusion():
         warnings.filterwarnings("ignore", message="TF32 acceleration") # said of Intel's GPUs whenever the switch is touched
         with torch.backends.mkldnn.flags(enabled=False): yield
 
+# %% ../../nbs/04_student/lstm.ipynb #2317ee97
 @patch
 def _states(self:LSTMStudent, x, mask):
     "States of both directions [B, T, 2 * units], zero at padding, from embeddings [B, T, D]."
@@ -53,6 +54,7 @@ def _states(self:LSTMStudent, x, mask):
     def turned(o): return o.gather(1, last_first[..., None].expand_as(o))
     return torch.cat([self.ahead(x)[0], turned(self.back(turned(x))[0])], -1) * mask[..., None]
 
+# %% ../../nbs/04_student/lstm.ipynb #5a5e67a2
 @patch
 def _read(self:LSTMStudent, x, mask):
     "Logits [B, C] and attention scores [B, T], zero at padding, from embeddings [B, T, D]."
@@ -61,7 +63,7 @@ def _read(self:LSTMStudent, x, mask):
     shares = (scores + (mask - 1) * 1e4).softmax(1)
     return self.output((shares[:, None] @ states)[:, 0]), scores
 
-# %% ../../nbs/04_student/lstm.ipynb #394cca57
+# %% ../../nbs/04_student/lstm.ipynb #2806ea7a
 @patch
 def scores(self:LSTMStudent,
     input_ids: torch.Tensor,            # [B, T]
@@ -70,6 +72,7 @@ def scores(self:LSTMStudent,
     "Logits, and how strongly the student attends to each token."
     return self._read(self.embedding(input_ids), attention_mask)
 
+# %% ../../nbs/04_student/lstm.ipynb #3d138727
 @patch
 def forward(self:LSTMStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -78,7 +81,7 @@ def forward(self:LSTMStudent,
     "Logits of a batch."
     return self.scores(input_ids, attention_mask)[0]
 
-# %% ../../nbs/04_student/lstm.ipynb #0bd94e33
+# %% ../../nbs/04_student/lstm.ipynb #bce721b9
 @patch
 def baseline_logits(self:LSTMStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -87,6 +90,7 @@ def baseline_logits(self:LSTMStudent,
     "Logits where every token's embedding is zero: where the explanation starts from."
     return self._read(torch.zeros_like(self.embedding(input_ids)), attention_mask)[0]
 
+# %% ../../nbs/04_student/lstm.ipynb #89a34dc2
 @patch
 def explain(self:LSTMStudent,
     input_ids: torch.Tensor,            # [B, T]

@@ -41,7 +41,7 @@ def select(self:SelectStudent,
     best = F.one_hot(scores.masked_fill(attention_mask == 0, -torch.inf).argmax(1), scores.shape[1])
     return torch.where(best > 0, kept - kept.detach() + 1, kept) * mask, scores
 
-# %% ../../nbs/04_student/selection.ipynb #a576af74
+# %% ../../nbs/04_student/selection.ipynb #36a13354
 @patch
 def read(self:SelectStudent,
     input_ids: torch.Tensor, # [B, T]
@@ -50,6 +50,7 @@ def read(self:SelectStudent,
     "Logits from the tokens that are kept."
     return MLPStudent.forward(self, input_ids, kept)
 
+# %% ../../nbs/04_student/selection.ipynb #bf9b90a6
 @patch
 def forward(self:SelectStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -58,6 +59,7 @@ def forward(self:SelectStudent,
     "Logits of a batch."
     return self.read(input_ids, self.select(input_ids, attention_mask)[0])
 
+# %% ../../nbs/04_student/selection.ipynb #fb78d815
 @patch
 def baseline_logits(self:SelectStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -66,6 +68,7 @@ def baseline_logits(self:SelectStudent,
     "Logits where every token that is read is the baseline."
     return MLPStudent.baseline_logits(self, input_ids, self.select(input_ids, attention_mask)[0])
 
+# %% ../../nbs/04_student/selection.ipynb #8ef2cb78
 @patch
 def explain(self:SelectStudent,
     input_ids: torch.Tensor,            # [B, T]
