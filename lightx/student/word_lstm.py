@@ -33,7 +33,9 @@ class WordLSTMStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", ta
         self.register_buffer("mixers", torch.from_numpy(mixers))
 
     @property
-    def target(self) -> str: return self.reader.target # what its explanations explain
+    def target(self) -> str:
+        "What its explanations explain."
+        return self.reader.target
 
 # %% ../../nbs/04_student/word_lstm.ipynb #4dafeaee
 @patch
