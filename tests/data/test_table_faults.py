@@ -209,7 +209,7 @@ def test_what_is_odd_is_read_with_a_notice(name, tmp_path, caplog):
     "\n\ntext,label\n\n" + GOOD + "\n",
     b"\xef\xbb\xbf" + ("text,label\n" + GOOD).encode(), ("text,label\n" + GOOD)[:-1],
     "id,text,id,label\n" + "".join(f"7,{o[:-2]},,{o[-1]}\n" for o in GOOD.splitlines()),
-    gzip.compress(("text,label\n" + GOOD, mtime=0).encode()), archive("train.csv"),
+    gzip.compress(("text,label\n" + GOOD).encode(), mtime=0), archive("train.csv"),
     'label,text\n' + "".join(f'"{o[-1]}","{o[:-2]}"\n' for o in GOOD.splitlines())])
 def test_what_is_right_is_read_without_a_word(content, tmp_path, caplog):
     (tmp_path / PLACE).write_bytes(content if isinstance(content, bytes) else content.encode())
