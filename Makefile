@@ -13,8 +13,9 @@ demo: .venv/demo            ## fine-tune, explain, sweep alpha, compare, and a p
 
 test: export HF_HUB_OFFLINE = 1
 test: export HF_DATASETS_OFFLINE = 1
-test: .venv/dev browser     ## notebooks, tests, a papermill run, a wheel
-	ruff check lightx tests setup.py
+test: .venv/dev browser     ## spelling, notebooks, tests, a papermill run, a wheel
+	ruff check lightx tests tools setup.py
+	codespell
 	OMP_NUM_THREADS=1 nbdev_test --n_workers 2
 	pytest --cov
 
@@ -29,11 +30,8 @@ notebooks: .venv/dev        ## after an edit: export, clean, and the README from
 	nbdev_clean
 	$(MAKE) readme
 
-# Bars and coloured texts belong to the notebook: on a repository's page they would be noise.
 readme:
-	jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb \
-	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=notebookonly \
-	  --TagRemovePreprocessor.remove_all_outputs_tags=quiet | sed -E 's#\]\((experiments/|tutorials/|howto/|glossary|bibliography|[0-9]+_)#](nbs/\1#g; s#\]\(\.\./#](#g' > README.md
+	python tools/readme.py
 
 # The page is part of the docs, and too large to keep with them.
 DATA ?= bbc_news
@@ -53,8 +51,8 @@ web:                        ## the page's tokenizer library, afresh from npm
 	mv lightx/deploy/web/package/dist/tokenizers.min.mjs lightx/deploy/web
 	rm -r lightx/deploy/web/package
 
-docs: page                  ## the site, with Quarto
-	nbdev_docs
+docs: page                  ## the site: Quarto's where it is installed (nbdev would make a README of its own), else one to look at
+	if command -v quarto >/dev/null; then nbdev_docs && $(MAKE) readme; else python tools/book.py; fi
 
 clean:                      ## forget the environment, builds and runs
 	rm -rf .venv build dist *.egg-info _proc _docs runs/*

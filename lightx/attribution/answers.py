@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 
 from ..data import are_pairs, encode_pairs
 from ..runtime import Answer, by_word, from_encoding, Reader, TokenizedText, Word
@@ -28,12 +29,13 @@ def read_pairs(
         return from_encoding(SimpleNamespace(ids=encoding.ids, offsets=encoding.offsets, overflowing=encoding.overflowing, word_ids=words), text)
     return [tuple(side(encoding, k, o) for k, o in enumerate(pair)) for pair, encoding in zip(pairs, encode_pairs(tokenizer, pairs, max_length))]
 
-# %% ../../nbs/03_attribution/answers.ipynb #ba5a1b0b
+# %% ../../nbs/03_attribution/answers.ipynb #fc94aa0a
 @dataclass(slots=True)
 class PairWord(Word):
     "A word of one of two texts; it starts and ends there."
     sentence: int # 0: of the first text, 1: of the second
 
+# %% ../../nbs/03_attribution/answers.ipynb #7fbcf6ff
 @dataclass(repr=False)
 class PairAnswer(Answer):
     "What a teacher says of two texts, and why; `text` and `reading` are those of both, a line each."
@@ -46,28 +48,37 @@ class PairAnswer(Answer):
         return [PairWord(o.text, o.start - second * k, o.end - second * k, o.attributions, int(k))
                 for o in self.as_lines.words for k in [o.start >= second]]
 
-    @property
-    def as_lines(self) -> Answer:
-        "The same as an answer about one text of two lines."
-        return Answer(self.text, self.probabilities, self.reading, self.attributions, self.special, self.logits, self.baseline_logits)
+# %% ../../nbs/03_attribution/answers.ipynb #6c175a2e
+@patch(as_prop=True)
+def as_lines(self:PairAnswer) -> Answer:
+    "The same as an answer about one text of two lines."
+    return Answer(self.text, self.probabilities, self.reading, self.attributions, self.special, self.logits, self.baseline_logits)
 
-    def to_dict(self) -> dict:
-        "Plain numbers and strings, for JSON; each word says which text it is of."
-        found = Answer.to_dict(self)
-        return found | dict(words=[dict(sentence=word.sentence) | o for o, word in zip(found["words"], self.words)])
+# %% ../../nbs/03_attribution/answers.ipynb #cc63b3a9
+@patch
+def to_dict(self:PairAnswer) -> dict:
+    "Plain numbers and strings, for JSON; each word says which text it is of."
+    found = Answer.to_dict(self)
+    return found | dict(words=[dict(sentence=word.sentence) | o for o, word in zip(found["words"], self.words)])
 
-    def plot(self,
-        most: int = 10, # words at most
-        ax=None         # axes to draw on
-    ):                  # -> matplotlib axes
-        "The words with the largest attributions, as bars; the second text's places follow on the first's."
-        return self.as_lines.plot(most, ax)
+# %% ../../nbs/03_attribution/answers.ipynb #5596df53
+@patch
+def plot(self:PairAnswer,
+    most: int = 10, # words at most
+    ax=None         # axes to draw on
+):                  # -> matplotlib axes
+    "The words with the largest attributions, as bars; the second text's places follow on the first's."
+    return self.as_lines.plot(most, ax)
 
-    def __repr__(self):
-        words = (f"{self.words[i].text} [{self.words[i].sentence}] {self.scores[i]:+.3f}" for i in self.strongest(5))
-        return f"{self.label} {self.probabilities[self.label]:.1%}: " + (", ".join(words) or "no word was read")
+# %% ../../nbs/03_attribution/answers.ipynb #f4d17deb
+@patch
+def __repr__(self:PairAnswer):
+    words = (f"{self.words[i].text} [{self.words[i].sentence}] {self.scores[i]:+.3f}" for i in self.strongest(5))
+    return f"{self.label} {self.probabilities[self.label]:.1%}: " + (", ".join(words) or "no word was read")
 
-    def _repr_html_(self): return self.as_lines._repr_html_().replace("\n", "<br>")
+# %% ../../nbs/03_attribution/answers.ipynb #98cb4a43
+@patch
+def _repr_html_(self:PairAnswer): return self.as_lines._repr_html_().replace("\n", "<br>")
 
 # %% ../../nbs/03_attribution/answers.ipynb #73dca0fe
 def pair_answer(

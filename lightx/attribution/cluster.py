@@ -10,6 +10,8 @@ import logging
 from functools import partial
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from .adaptive import chosen_precision
 from .corpus import Explainer, fill_store, measured_sharding
 from .store import Store
@@ -17,13 +19,14 @@ from ..data import PairIds
 from ..runtime import InputError
 from ..teacher import best_device
 
-# %% ../../nbs/03_attribution/cluster.ipynb #6f9a68f5
+# %% ../../nbs/03_attribution/cluster.ipynb #74e78390
 def on_best_device(
     teacher # `Teacher`
 ):
     "The teacher on this machine's GPU, if there is one."
     return teacher._replace(model=teacher.model.to(best_device()))
 
+# %% ../../nbs/03_attribution/cluster.ipynb #76e53832
 class Worker:
     "One `Explainer` in a process of its own."
     def __init__(self,
@@ -33,15 +36,17 @@ class Worker:
         given = ray.get(kept[0])
         self.explainer = Explainer(on_best_device(given.teacher), **given.choices)
 
-    def __call__(self,
-        row: dict # number, part, segments
-    ) -> dict:    # number, data
-        "The bytes of a shard."
-        rows = ([list(map(int, o)) for o in both] for both in zip(row["part"], row["segments"]))
-        part = [PairIds(ids, segments) if segments else ids for ids, segments in rows]
-        return dict(number=row["number"], data=self.explainer(part))
+# %% ../../nbs/03_attribution/cluster.ipynb #8e686e2a
+@patch
+def __call__(self:Worker,
+    row: dict # number, part, segments
+) -> dict:    # number, data
+    "The bytes of a shard."
+    rows = ([list(map(int, o)) for o in both] for both in zip(row["part"], row["segments"]))
+    part = [PairIds(ids, segments) if segments else ids for ids, segments in rows]
+    return dict(number=row["number"], data=self.explainer(part))
 
-# %% ../../nbs/03_attribution/cluster.ipynb #c102f137
+# %% ../../nbs/03_attribution/cluster.ipynb #c6d644e5
 def connect_to_ray():
     "Join the Ray cluster that this machine belongs to, or that `RAY_ADDRESS` names; an `InputError` says how to start one."
     try: import ray
@@ -50,6 +55,7 @@ def connect_to_ray():
     try: ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError: raise InputError("there is no Ray cluster here: start one with `ray start --head`, or name one in RAY_ADDRESS") from None
 
+# %% ../../nbs/03_attribution/cluster.ipynb #35a4f5c0
 def worker_resources(
     cores: int # of a worker without a GPU
 ) -> dict:
@@ -57,6 +63,19 @@ def worker_resources(
     import ray
     return dict(num_gpus=1) if ray.cluster_resources().get("GPU") else dict(num_cpus=cores)
 
+# %% ../../nbs/03_attribution/cluster.ipynb #046d5856
+def _pool(need):
+    "Workers of one kind: one at least, and as many as the cluster has room for."
+    import ray
+    most = max(1, int(ray.cluster_resources()["GPU" if "num_gpus" in need else "CPU"]) // max(need.values()))
+    return ray.data.ActorPoolStrategy(min_size=1, max_size=most)
+
+# %% ../../nbs/03_attribution/cluster.ipynb #fea43ca0
+def _as_rows(plan):
+    "Shards as Ray takes them: columns of plain lists, so the segments of pairs travel beside their ids."
+    return [dict(number=i, part=[list(ids) for ids in o], segments=[getattr(ids, "segments", []) for ids in o]) for i, o in enumerate(plan)]
+
+# %% ../../nbs/03_attribution/cluster.ipynb #06034ae0
 def on_ray(
     explainer: Explainer,        # sent to each worker once
     plan: list[list[list[int]]], # texts of each shard
@@ -68,16 +87,11 @@ def on_ray(
     if not plan: return
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    need = worker_resources(cores)
-    most = max(1, int(ray.cluster_resources()["GPU" if "num_gpus" in need else "CPU"]) // max(need.values()))
-    kept = [ray.put(explainer)]
-    # A row is columns of plain lists, so the segments of pairs travel beside their ids.
-    rows = [dict(number=i, part=[list(ids) for ids in o], segments=[getattr(ids, "segments", []) for ids in o]) for i, o in enumerate(plan)]
-    rows = ray.data.from_items(rows, override_num_blocks=len(plan))
-    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
-    for row in rows.map(Worker, fn_constructor_args=(kept,), compute=pool, **need).iter_rows(): yield plan[row["number"]], row["data"]
+    need, kept = worker_resources(cores), [ray.put(explainer)]
+    rows = ray.data.from_items(_as_rows(plan), override_num_blocks=len(plan))
+    for row in rows.map(Worker, fn_constructor_args=(kept,), compute=_pool(need), **need).iter_rows(): yield plan[row["number"]], row["data"]
 
-# %% ../../nbs/03_attribution/cluster.ipynb #b930b4e9
+# %% ../../nbs/03_attribution/cluster.ipynb #95f764c5
 def _settled(kept, longest, memory, precision, tol):
     "`chosen_precision` and `measured_sharding` of a worker."
     import ray
@@ -85,6 +99,7 @@ def _settled(kept, longest, memory, precision, tol):
     precision = chosen_precision(precision, teacher.model.device, tol)
     return precision, measured_sharding(teacher, longest, memory, precision)
 
+# %% ../../nbs/03_attribution/cluster.ipynb #c0c19d2a
 def fill_store_on_ray(
     teacher,                          # `Teacher`
     ids: list[list[int]],             # N lists of token ids

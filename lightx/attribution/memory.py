@@ -6,7 +6,6 @@
 __all__ = ['gradient_bytes', 'best_max_tokens']
 
 # %% ../../nbs/03_attribution/memory.ipynb #39ac19fb
-import math
 from functools import partial
 
 import torch
@@ -34,6 +33,10 @@ def _there_and_back(paths, rows):
     x, _, rest = paths.at(rows, torch.full_like(rows, 0.5, dtype=torch.float))
     torch.autograd.grad(paths.quick(x.requires_grad_(), *rest)[:, 0].sum(), x)
 
+def _past_best(costs):
+    "Whether the last two sizes are no faster than one before: a single one may be slow because something else ran."
+    return min([*costs.values()][-2:], default=0) > min(costs.values(), default=0)
+
 def best_max_tokens(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], the longest texts that are to come
@@ -49,11 +52,9 @@ def best_max_tokens(
         if (most := int(memory * 2**30 / need)) < 1:
             raise InputError(f"memory {memory:g} GiB is too little: one text of {length} tokens needs {need / 2**30:.2g} GiB: "
                              "give more, or truncate the texts with max_length")
-        points, best, n = 1, math.inf, max(1, 512 // length)
-        while True:
-            rows = torch.arange(n := min(n, most), device=input_ids.device) % len(input_ids)
-            cost = measure_seconds(partial(_there_and_back, paths, rows), 1) / n
-            if cost > 0.97 * best: return points * length
-            points, best = n, cost
-            if n == most: return points * length
-            n *= 2
+        costs, n = {}, min(max(1, 512 // length), most)
+        while n not in costs and not _past_best(costs):
+            rows = torch.arange(n, device=input_ids.device) % len(input_ids)
+            costs[n] = measure_seconds(partial(_there_and_back, paths, rows), 2) / n
+            n = min(2 * n, most)
+        return length * next(n for n, cost in costs.items() if cost <= 1.03 * min(costs.values()))

@@ -95,9 +95,9 @@ def batches(self:Paths,
     while done < len(texts):
         filled = np.maximum.accumulate(lengths[done:]) * np.arange(1, len(texts) - done + 1)
         count = max(1, int((filled <= self.most).sum()))
-        # Where the length changes, a batch that is half full ends: texts of one length need no padding and no mask.
+        # Where the length changes, a batch that is a quarter full ends: texts of one length need no padding and no mask.
         changes = 1 + np.flatnonzero(np.diff(lengths[done:done + count + 1]))
-        batch = slice(done, done + max(changes[filled[changes - 1] >= self.most / 2], default=count))
+        batch = slice(done, done + min(changes[filled[changes - 1] >= self.most / 4], default=count))
         try: found = work(texts[batch], t[batch])
         except RuntimeError as e: # CUDA's and the CPU's allocator have this class alone in common
             if "memory" not in str(e) or batch.stop - done == 1: raise

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FIELDS', 'text_key', 'weights_key', 'tokenizer_key', 'run_settings', 'pack_shard', 'unpack_shard', 'read_manifest',
-           'check_store', 'read_shard', 'Store', 'cached_array']
+           'check_store', 'Store', 'cached_array']
 
 # %% ../../nbs/03_attribution/store.ipynb #5fe286ce
 import hashlib, json, os
@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from safetensors.numpy import load as load_shard, save as save_shard
 
 import lightx
-from ..runtime import atomic_path, cache_dir, content_key, content_name, InputError, kept, leftovers, log, remove, set_aside
+from ..runtime import atomic_path, cache_dir, content_key, content_name, InputError, kept, leftovers, log, read_shard, remove, set_aside
 from ..teacher import stand_alone
 
-# %% ../../nbs/03_attribution/store.ipynb #90ab8b0c
+# %% ../../nbs/03_attribution/store.ipynb #0699d480
 def text_key(
     ids: list[int] # token ids of a text, or of a pair as `PairIds`
 ) -> bytes:        # 16 bytes
@@ -33,12 +34,14 @@ def text_key(
 _NAMES = {"_name_or_path", "transformers_version", "architectures", "auto_map", "tokenizer_class", "id2label", "label2id", "problem_type",
           "finetuning_task", "task_specific_params", "dtype", "torch_dtype", "return_dict", "output_attentions", "output_hidden_states", "use_cache"}
 
+# %% ../../nbs/03_attribution/store.ipynb #2ba3adec
 def _computing(model):
     "How a model computes, but for its weights."
     config = getattr(model, "config", None)
     settings = {k: v for k, v in config.to_dict().items() if k not in _NAMES} if config else {}
     return [type(model).__name__, str(model), settings, getattr(config, "_attn_implementation", None)]
 
+# %% ../../nbs/03_attribution/store.ipynb #810bee08
 def weights_key(
     model # any module
 ) -> str: # 16 hex digits
@@ -49,7 +52,7 @@ def weights_key(
         h.update(o.cpu().contiguous().flatten().view(torch.uint8).numpy()) # as bytes, for numpy knows no bfloat16
     return h.hexdigest()[:16]
 
-# %% ../../nbs/03_attribution/store.ipynb #4dc8d369
+# %% ../../nbs/03_attribution/store.ipynb #c41f9372
 def tokenizer_key(
     tokenizer # a fast Hugging Face tokenizer
 ) -> str:     # 16 hex digits
@@ -58,6 +61,7 @@ def tokenizer_key(
     own = [getattr(tokenizer, o, None) for o in ("cls_token_id", "sep_token_id", "truncation_side", "split_special_tokens")]
     return content_key({k: v for k, v in parsed.items() if k not in ("version", "truncation", "padding")}, own)
 
+# %% ../../nbs/03_attribution/store.ipynb #021c1561
 def run_settings(
     teacher,    # `Teacher`
     **settings  # target, baseline, tolerance, ...
@@ -68,7 +72,7 @@ def run_settings(
     # Without `top` where all classes are explained, so that stores keep the key that they had.
     return of | dict(version=lightx.__version__) | {k: o for k, o in settings.items() if o or k != "top"}
 
-# %% ../../nbs/03_attribution/store.ipynb #e66ce6ce
+# %% ../../nbs/03_attribution/store.ipynb #0068083a
 FIELDS = ("logits", "baseline_logits", "delta", "steps", "error", "above")
 
 def pack_shard(
@@ -82,6 +86,7 @@ def pack_shard(
     keys = np.frombuffer(b"".join(map(text_key, ids)), np.uint8).reshape(-1, 16)
     return save_shard(dict(values=values, key=keys.copy(), length=np.array([len(o) for o in ids]), **per_text))
 
+# %% ../../nbs/03_attribution/store.ipynb #3e96b758
 def unpack_shard(
     data: bytes         # from `pack_shard`
 ) -> dict[bytes, dict]: # text key -> its arrays
@@ -96,7 +101,7 @@ def unpack_shard(
     except Exception as e: # safetensors has errors of its own
         raise ValueError(f"no shard of explanations ({e})") from None
 
-# %% ../../nbs/03_attribution/store.ipynb #1a77f237
+# %% ../../nbs/03_attribution/store.ipynb #d8183847
 def read_manifest(
     folder: str | Path,          # of a store
     needed: tuple[str, ...] = () # settings that must be there
@@ -112,6 +117,7 @@ def read_manifest(
     if not whole: raise InputError(f"{file}: damaged, so that nobody knows what the store explains: remove {folder}, or give another folder")
     return found
 
+# %% ../../nbs/03_attribution/store.ipynb #5e83246e
 def check_store(
     folder: str | Path # of a store that is there, or is to be made
 ):
@@ -123,16 +129,7 @@ def check_store(
     inside = [o.name for o in folder.iterdir() if o.name[0] != "."] if here == folder else []
     if inside: raise InputError(f"{folder}: is no store, but has {min(inside)} in it: give a new folder, or remove this one")
 
-# %% ../../nbs/03_attribution/store.ipynb #cac66f91
-def read_shard(
-    file: Path # of a store
-) -> bytes:
-    "The bytes of a shard; a `ValueError` if they don't match its name."
-    data = file.read_bytes()
-    if content_name(data) != file.stem: raise ValueError("its bytes are not those that its name tells")
-    return data
-
-# %% ../../nbs/03_attribution/store.ipynb #4d5b8741
+# %% ../../nbs/03_attribution/store.ipynb #545751e7
 class Store:
     "Explanations on disk, by text."
     def __init__(self,
@@ -153,47 +150,57 @@ class Store:
             with suppress(OSError): remove(o) # another run may do the same
         self.refresh()
 
-    def refresh(self):
-        "Take in the shards that have appeared, and set aside those whose bytes don't match their name."
-        for file in sorted(set(self.folder.glob("*.safetensors")) - self.files):
-            try: self._take_in(file, unpack_shard(read_shard(file)))
-            except FileNotFoundError: continue # another run has set it aside
-            except ValueError as e:
-                log.warning("%s is damaged (%s): it is set aside, and its texts are to be computed again", file, e)
-                self.damaged.append(file)
-                set_aside(file)
+# %% ../../nbs/03_attribution/store.ipynb #debfe51b
+@patch
+def refresh(self:Store):
+    "Take in the shards that have appeared, and set aside those whose bytes don't match their name."
+    for file in sorted(set(self.folder.glob("*.safetensors")) - self.files):
+        try: self._take_in(file, unpack_shard(read_shard(file)))
+        except FileNotFoundError: continue # another run has set it aside
+        except ValueError as e:
+            log.warning("%s is damaged (%s): it is set aside, and its texts are to be computed again", file, e)
+            self.damaged.append(file)
+            set_aside(file)
 
-    def _take_in(self, file, shard):
-        "Note where the texts of a shard lie."
-        self.files.add(file)
-        for key in shard: self.where.setdefault(key, file)
+# %% ../../nbs/03_attribution/store.ipynb #545c7006
+@patch
+def _take_in(self:Store, file, shard):
+    "Note where the texts of a shard lie."
+    self.files.add(file)
+    for key in shard: self.where.setdefault(key, file)
 
-    def write(self,
-        data: bytes # from `pack_shard`
-    ):
-        "Write a shard, whole or not at all."
-        file, shard = self.folder/f"{content_name(data)}.safetensors", unpack_shard(data)
-        with atomic_path(file) as tmp: tmp.write_bytes(data)
-        self._take_in(file, shard)
+# %% ../../nbs/03_attribution/store.ipynb #6899f840
+@patch
+def write(self:Store,
+    data: bytes # from `pack_shard`
+):
+    "Write a shard, whole or not at all."
+    file, shard = self.folder/f"{content_name(data)}.safetensors", unpack_shard(data)
+    with atomic_path(file) as tmp: tmp.write_bytes(data)
+    self._take_in(file, shard)
 
-    def plan(self,
-        ids: list[list[int]]    # N lists of token ids
-    ) -> list[list[list[int]]]: # of each shard that is to be computed
-        "The texts that are not there yet, sharded by like length."
-        texts = sorted({text_key(o): o for o in ids}.values(), key=lambda o: (len(o), o, getattr(o, "segments", [])))
-        size = self.sharding["shard_texts"]
-        parts = ([o for o in texts[i:i + size] if text_key(o) not in self.where] for i in range(0, len(texts), size))
-        return [o for o in parts if o]
+# %% ../../nbs/03_attribution/store.ipynb #8da67f5e
+@patch
+def plan(self:Store,
+    ids: list[list[int]]    # N lists of token ids
+) -> list[list[list[int]]]: # of each shard that is to be computed
+    "The texts that are not there yet, sharded by like length."
+    texts = sorted({text_key(o): o for o in ids}.values(), key=lambda o: (len(o), o, getattr(o, "segments", [])))
+    size = self.sharding["shard_texts"]
+    parts = ([o for o in texts[i:i + size] if text_key(o) not in self.where] for i in range(0, len(texts), size))
+    return [o for o in parts if o]
 
-    def rows(self,
-        ids: list[list[int]] # N lists of token ids, all of them there
-    ):                       # of N pairs: which text, and its arrays
-        "The explanations of some texts, shard by shard, each shard read once."
-        at = sorted((self.where[text_key(o)], i) for i, o in enumerate(ids))
-        for file, some in groupby(at, key=lambda o: o[0]):
-            try: shard = unpack_shard(read_shard(file))
-            except (OSError, ValueError) as e: raise InputError(f"{file}: changed after it was read ({e}): run again") from None
-            yield from ((i, shard[text_key(ids[i])]) for _, i in some)
+# %% ../../nbs/03_attribution/store.ipynb #0d6ccd68
+@patch
+def rows(self:Store,
+    ids: list[list[int]] # N lists of token ids, all of them there
+):                       # of N pairs: which text, and its arrays
+    "The explanations of some texts, shard by shard, each shard read once."
+    at = sorted((self.where[text_key(o)], i) for i, o in enumerate(ids))
+    for file, some in groupby(at, key=lambda o: o[0]):
+        try: shard = unpack_shard(read_shard(file))
+        except (OSError, ValueError) as e: raise InputError(f"{file}: changed after it was read ({e}): run again") from None
+        yield from ((i, shard[text_key(ids[i])]) for _, i in some)
 
 # %% ../../nbs/03_attribution/store.ipynb #cb1fe41b
 def cached_array(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'console', 'CORPUS', 'Engine', 'Source', 'Data', 'Teacher', 'MaxLength', 'TextColumn', 'LabelColumn',
-           'LabelNames', 'Jobs', 'Workers', 'Param', 'ISSUES', 'errors', 'Stopped', 'show_version', 'common', 'option',
-           'one_source', 'show_table', 'plain', 'in_words', 'main']
+           'LabelNames', 'Jobs', 'Workers', 'Param', 'Abstain', 'ISSUES', 'errors', 'Stopped', 'show_version', 'common',
+           'option', 'one_source', 'plain', 'show_table', 'in_words', 'main']
 
 # %% ../../nbs/09_cli/base.ipynb #b4058a92
 import errno, logging, os, sys
@@ -19,10 +19,11 @@ from rich.text import Text
 
 from .. import __version__
 
-# %% ../../nbs/09_cli/base.ipynb #3cb1a2e7
+# %% ../../nbs/09_cli/base.ipynb #6710293a
 class Stopped(Exception):
     "Somebody pressed Ctrl-C."
 
+# %% ../../nbs/09_cli/base.ipynb #f08376bc
 class _Commands(typer.core.TyperGroup):
     def invoke(self,
         ctx # of typer
@@ -31,10 +32,12 @@ class _Commands(typer.core.TyperGroup):
         try: return super().invoke(ctx)
         except KeyboardInterrupt: raise Stopped from None
 
+# %% ../../nbs/09_cli/base.ipynb #7b67cbc0
 app = typer.Typer(name="lightx", cls=_Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
                   help="Distil a fine-tuned transformer into a classifier of a few megabytes that explains itself.")
 console = Console()
 
+# %% ../../nbs/09_cli/base.ipynb #d511c0cc
 def show_version(
     asked: bool # whether the option was given
 ):
@@ -43,13 +46,14 @@ def show_version(
         typer.echo(f"lightx {__version__}")
         raise typer.Exit()
 
+# %% ../../nbs/09_cli/base.ipynb #2d02ecf3
 @app.callback()
 def common(
     version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and stop.")] = False
 ):
     "Options that stand before a command."
 
-# %% ../../nbs/09_cli/base.ipynb #cb4fb98f
+# %% ../../nbs/09_cli/base.ipynb #bb517ce9
 def option(
     help: str,  # what it does
     *flags: str # as it is typed; default: from the parameter's name
@@ -57,20 +61,22 @@ def option(
     "A command's option with its help."
     return typer.Option(*flags, help=help)
 
+# %% ../../nbs/09_cli/base.ipynb #3153c953
 CORPUS = "bbc_news, a CSV or Parquet file, a folder with train.csv and test.csv, or a name on the hub."
 Engine = Literal["local", "ray"]
 Source = Annotated[str | None, typer.Argument(metavar="DATA", help=CORPUS)]
 Data = Annotated[str | None, option("The same as DATA.")]
 Teacher = Annotated[str | None, option("minilm (of the extra demo), a folder, or a name on the hub; a base model is fine-tuned first.")]
 MaxLength = Annotated[int | None, option("Tokens a text at most.")]
+
 TextColumn = Annotated[str | None, option("Column of texts.")]
 LabelColumn = Annotated[str | None, option("Column of labels.")]
 LabelNames = Annotated[str | None, option("Names of the classes, separated by commas, if labels are numbers.")]
 Jobs = Annotated[int, option("Runs at once.")]
 Workers = Annotated[Engine, option("Where runs are executed: here, or on a Ray cluster that shares folder and cache with this machine.")]
 Param = Annotated[list[str] | None, option("Any other parameter of the run's notebook, as name=value; may be repeated.", "--param", "-p")]
+Abstain = Annotated[float | None, option("Abstain where answers would be wrong more often than this; needs lightx calibrate.")]
 
-# %% ../../nbs/09_cli/base.ipynb #3153c953
 def one_source(
     argument: str | None, # as it was typed first
     option: str | None,   # as --data
@@ -81,7 +87,17 @@ def one_source(
     if needed and not (argument or option): raise typer.BadParameter("name a corpus: a file, a folder, bbc_news, or a name on the hub")
     return argument or option
 
-# %% ../../nbs/09_cli/base.ipynb #109545af
+# %% ../../nbs/09_cli/base.ipynb #de6a7cae
+_CONTROL = {i: "\ufffd" for i in (*range(9), *range(11, 32), *range(127, 160))}
+
+# %% ../../nbs/09_cli/base.ipynb #8df58f2d
+def plain(
+    text: str # of a user
+) -> Text:    # for `rich`
+    "A text as it is: no markup, and no control characters, which could steer the terminal; as many characters as before."
+    return Text(text.translate(_CONTROL))
+
+# %% ../../nbs/09_cli/base.ipynb #f0fd2632
 def show_table(
     title: str, # above it
     rows: dict  # name -> value
@@ -93,19 +109,12 @@ def show_table(
         table.add_row(k.replace("_", " "), plain(shown))
     console.print(table)
 
-_CONTROL = {i: "\ufffd" for i in (*range(9), *range(11, 32), *range(127, 160))}
-
-def plain(
-    text: str # of a user
-) -> Text:    # for `rich`
-    "A text as it is: no markup, and no control characters, which could steer the terminal; as many characters as before."
-    return Text(text.translate(_CONTROL))
-
-# %% ../../nbs/09_cli/base.ipynb #9af14efa
+# %% ../../nbs/09_cli/base.ipynb #08b75bf4
 _REMEDIES = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.ENOENT: "check the path", errno.ENOTDIR: "check the path",
              errno.EISDIR: "give a file", errno.ENAMETOOLONG: "give a shorter name", errno.EMFILE: "close other programs, or raise ulimit -n",
              errno.EACCES: "choose another place, or ask for the right to use it", errno.EROFS: "choose another place"}
 
+# %% ../../nbs/09_cli/base.ipynb #98b4d5e8
 def in_words(
     error: BaseException # anything
 ) -> str | None:     # None: nobody foresaw it
@@ -121,10 +130,11 @@ def in_words(
     if isinstance(error, OSError):
         return f"{error.filename or 'input or output'}: {error.strerror or brief(first)}: {_REMEDIES.get(error.errno, 'check it, and try again')}"
 
-# %% ../../nbs/09_cli/base.ipynb #95a1198f
+# %% ../../nbs/09_cli/base.ipynb #b32fc4e8
 ISSUES = "https://github.com/lightx/lightx/issues"
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
+# %% ../../nbs/09_cli/base.ipynb #e432781d
 class _Notices(logging.Handler):
     def emit(self,
         record # of a notice
@@ -132,23 +142,35 @@ class _Notices(logging.Handler):
         "One line each."
         errors.print(plain(self.format(record)))
 
+# %% ../../nbs/09_cli/base.ipynb #c8f6ecff
+def _line_and_status(error):
+    "What is printed of an error, and the exit code."
+    if line := in_words(error): return line, 130 if isinstance(error, (Stopped, KeyboardInterrupt)) else 2
+    return (f"{type(error).__name__}: {' '.join(str(error).split())[:200]}: this is a fault of lightx: report it at {ISSUES}; "
+            "LIGHTX_TRACEBACK=1 shows the traceback"), 1
+
+# %% ../../nbs/09_cli/base.ipynb #2269c506
+def _write_utf8():
+    "Standard output takes every letter: a terminal that lacks one gets its code, and files are UTF-8 on every system."
+    with suppress(AttributeError): # not where a test or a notebook listens
+        if sys.stdout.isatty(): sys.stdout.reconfigure(errors="backslashreplace")
+        else: sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+# %% ../../nbs/09_cli/base.ipynb #98376627
 def main():
     "The `lightx` command."
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[_Notices()])
-    with suppress(AttributeError): # not where a test or a notebook listens
-        if sys.stdout.isatty(): sys.stdout.reconfigure(errors="backslashreplace") # for a terminal that lacks a letter
-        else: sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace") # files are UTF-8 on every system
+    _write_utf8()
     status = 0
     try: app()
     except (Exception, KeyboardInterrupt) as e:
         if os.environ.get("LIGHTX_TRACEBACK"): raise
-        line, status = in_words(e), 130 if isinstance(e, (Stopped, KeyboardInterrupt)) else 2
-        if line is None: line, status = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}: this is a fault of lightx: report it at {ISSUES}; " \
-                                        "LIGHTX_TRACEBACK=1 shows the traceback", 1
+        line, status = _line_and_status(e)
         errors.print(Text.assemble(("lightx: ", "bold red"), plain(line)))
     finally: _let_go()
     if status: sys.exit(status)
 
+# %% ../../nbs/09_cli/base.ipynb #d6e18a3f
 def _let_go():
     "Forget what standard output did not take, which Python would try to write once more at its end."
     try: sys.stdout.flush()

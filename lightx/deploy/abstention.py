@@ -12,9 +12,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import beta
 
-from ..data import checked_table, corpus_name, label_names, listed, load_corpus, read_table, shown
+from ..data import checked_table, corpus_name, label_names, listed, load_corpus, read_table
 from ..experiments import class_places, decided_by
-from ..runtime import Calibration, check_numbers, confidence, content_key, InputError, log, TextClassifier, write_calibration
+from ..runtime import brief, Calibration, check_numbers, confidence, content_key, InputError, log, TextClassifier, write_calibration
 from ..teacher import quiet
 
 # %% ../../nbs/08_deploy/abstention.ipynb #77095001
@@ -40,9 +40,22 @@ def upper_bound(
     wrong, n = np.asarray(wrong), np.asarray(n)
     return np.where(wrong < n, beta.ppf(1 - delta, wrong + 1, np.maximum(n - wrong, 1)), 1.)
 
-# %% ../../nbs/08_deploy/abstention.ipynb #cf08b4a9
+# %% ../../nbs/08_deploy/abstention.ipynb #e1be8a6e
 LEVELS = 100 # thresholds, from the surest hundredth of the texts to all
 
+# %% ../../nbs/08_deploy/abstention.ipynb #82e15b18
+def _thresholds(sure):
+    "Confidences of a sample, at each of which a hundredth more is answered, and the one at which all is."
+    grid = np.quantile(sure, 1 - np.arange(1, LEVELS) / LEVELS, method="higher")
+    return [*np.unique(grid)[::-1].tolist(), 0.]
+
+# %% ../../nbs/08_deploy/abstention.ipynb #36e19cef
+def _counted(sure, right, thresholds):
+    "Texts that are answered at each threshold, and the wrong ones among them."
+    given = sure[:, None] >= thresholds
+    return given.sum(0), (given & ~right[:, None]).sum(0)
+
+# %% ../../nbs/08_deploy/abstention.ipynb #f37f1603
 def calibration_of(
     chances: np.ndarray,    # probabilities of the texts [N, C]
     wanted: np.ndarray,     # class numbers [N]; -1: none of the classes, so that any answer is wrong
@@ -57,16 +70,12 @@ def calibration_of(
     sample, tested = np.split(order, [max(1, len(order) // 4)])
     temperature = fit_temperature(chances[sample], wanted[sample])
     sure, right = confidence(chances, temperature), chances.argmax(1) == wanted
-    grid = np.quantile(sure[sample], 1 - np.arange(1, LEVELS) / LEVELS, method="higher")
-    thresholds = [*np.unique(grid)[::-1].tolist(), 0.]
-    def counted(rows):
-        given = sure[rows, None] >= thresholds
-        return given.sum(0), (given & ~right[rows, None]).sum(0)
-    tried, (n, wrong) = counted(sample), counted(tested)
+    thresholds = _thresholds(sure[sample])
+    tried, (n, wrong) = (_counted(sure[o], right[o], thresholds) for o in (sample, tested))
     return Calibration(temperature, delta, against, len(tested), thresholds, *(o.tolist() for o in tried), n.tolist(), wrong.tolist(),
                        upper_bound(wrong, n, delta).tolist(), float(np.quantile(pulls, 0.01)) if len(pulls) else 0., data)
 
-# %% ../../nbs/08_deploy/abstention.ipynb #104edb81
+# %% ../../nbs/08_deploy/abstention.ipynb #2e66c4a1
 def wanted_classes(
     labels: list[str], # of the texts
     names: list[str],  # C classes of the classifier
@@ -79,9 +88,19 @@ def wanted_classes(
         raise InputError(f"{where}: its labels are {listed(number, 5)}, the classifier's {listed(names, 5)}: give its classes")
     if other:
         log.warning("%s: %s text(s) of %s, which the classifier does not know: to answer them counts as wrong", where,
-                    f"{sum(o in other for o in labels):,}", listed(map(shown, other), 3))
+                    f"{sum(o in other for o in labels):,}", listed(map(brief, other), 3))
     return np.array([number[o] for o in labels])
 
+# %% ../../nbs/08_deploy/abstention.ipynb #8b3037fe
+def _all_of(data, text, label, names):
+    "The texts and labels of a file, or of two lists."
+    table = read_table(Path(data).expanduser(), text, label) if isinstance(data, (str, Path)) else \
+        checked_table(["text", "label"], list(map(list, data)).__getitem__, "text", "label", "data")
+    labels = table.label.tolist()
+    named = label_names(labels, names.split(",")) if names else {}
+    return table.text.tolist(), [named.get(o, o) for o in labels]
+
+# %% ../../nbs/08_deploy/abstention.ipynb #0f205d74
 def labelled_texts(
     data,             # a file, or (texts, labels), of which all are taken; or a corpus, whose test texts are, see `lightx.data.load_corpus`
     text: str = "text",   # column of texts
@@ -91,12 +110,7 @@ def labelled_texts(
     "Texts that nobody was trained on, with their labels."
     file, pair = isinstance(data, (str, Path)) and Path(data).expanduser().is_file(), isinstance(data, tuple) and len(data) == 2
     if pair and len(data[0]) != len(data[1]): raise InputError(f"{len(data[0]):,} texts with {len(data[1]):,} labels: give one label for each text")
-    if file or pair:
-        table = read_table(Path(data).expanduser(), text, label) if file else \
-            checked_table(["text", "label"], list(map(list, data)).__getitem__, "text", "label", "data")
-        labels = table.label.tolist()
-        named = label_names(labels, names.split(",")) if names else {}
-        return table.text.tolist(), [named.get(o, o) for o in labels]
+    if file or pair: return _all_of(data, text, label, names)
     test = load_corpus(data, text, label, names)["test"]
     return list(test["text"]), [test.features["label"].names[i] for i in test["label"]]
 

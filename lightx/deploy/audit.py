@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .word_counts import LEAST, tally, Tally
 from ..runtime import Answer, brief, InputError, TextClassifier
 
-# %% ../../nbs/08_deploy/audit.ipynb #0ab329bd
+# %% ../../nbs/08_deploy/audit.ipynb #c6299613
 def wilson_low(
     hits: np.ndarray, # [N]
     n: np.ndarray     # [N], of so many
@@ -27,6 +27,7 @@ def wilson_low(
     p = hits / n
     return np.maximum(0, (p + z * z / (2 * n) - z * np.sqrt(p * (1 - p) / n + (z / (2 * n))**2)) / (1 + z * z / n))
 
+# %% ../../nbs/08_deploy/audit.ipynb #5e1b0071
 def word_kind(
     word: str,      # as read
     capital: float, # share of its uses that are written with a capital
@@ -37,12 +38,27 @@ def word_kind(
     if not any(o.isalpha() for o in word): return "sign"
     return "source" if source >= .3 else "name" if capital >= .9 else ""
 
-# %% ../../nbs/08_deploy/audit.ipynb #4b7102b5
+# %% ../../nbs/08_deploy/audit.ipynb #0ffe5d8a
 def _aligned(tally, words, name):
     "A column of a tally for some words, zero where it has not met one."
     rows = np.array([tally.forms.rows.get(o, -1) for o in words])
     return np.where((rows >= 0).reshape(-1, *[1] * (tally.column(name).ndim - 1)), tally.column(name)[rows], 0)
 
+# %% ../../nbs/08_deploy/audit.ipynb #39f49c52
+def _broken_tie(held, known, words, c, tied):
+    "By how much each word is tied less to its class in held-out texts than at least in training texts [number of words]; and the usual share."
+    theirs, usual = _aligned(held, words, "labels"), held.column("labels").sum(0)
+    prior = (usual / max(usual.sum(), 1))[c] if held.labelled else 1 / len(held.names)
+    mixed = (theirs[np.arange(len(words)), c] + 4 * prior) / (theirs.sum(1) + 4)
+    return np.maximum(0, tied - mixed) * (known is not held) * bool(held.labelled), prior
+
+# %% ../../nbs/08_deploy/audit.ipynb #69eb1f29
+def _wrong_alone(held, words):
+    "By how much each word is wrong more often than others, of the texts that it decides alone [number of words]."
+    bad, judged = (_aligned(held, words, o) for o in ("wrong", "judged"))
+    return np.maximum(0, wilson_low(bad, judged) - (bad.sum() - bad) / np.maximum(judged.sum() - judged, 1))
+
+# %% ../../nbs/08_deploy/audit.ipynb #9f8b57f3
 def judge_words(
     held: Tally,           # of held-out texts
     training: Tally | None # of training texts
@@ -56,20 +72,15 @@ def judge_words(
     labels = _aligned(known, words, "labels" if known.labelled else "decides")
     seen = labels.sum(1) if known.labelled else _aligned(known, words, "texts")
     tied = wilson_low(labels[here, c], seen)
-    theirs, usual = _aligned(held, words, "labels"), held.column("labels").sum(0)
-    prior = (usual / max(usual.sum(), 1))[c] if held.labelled else 1 / len(held.names)
-    gap = np.maximum(0, tied - (theirs[here, c] + 4 * prior) / (theirs.sum(1) + 4)) * (known is training) * bool(held.labelled)
-    bad, judged = (_aligned(held, words, o) for o in ("wrong", "judged"))
-    wrong = np.maximum(0, wilson_low(bad, judged) - (bad.sum() - bad) / np.maximum(judged.sum() - judged, 1))
-    share = [total(o) / np.maximum(total("uses"), 1) for o in ("capital", "source")]
-    kinds = np.array([word_kind(*o) for o in zip(words, *share)])
-    reasons = np.stack([gap, wrong, (kinds != "") * np.maximum(0, tied - prior) / 4])
-    decides = np.max([_aligned(t, words, "decides").sum(1) / t.n for t in both], 0)
+    gap, prior = _broken_tie(held, known, words, c, tied)
+    kinds = np.array([word_kind(*o) for o in zip(words, *(total(o) / np.maximum(total("uses"), 1) for o in ("capital", "source")))])
+    reasons = np.stack([gap, _wrong_alone(held, words), (kinds != "") * np.maximum(0, tied - prior) / 4])
+    decides, theirs = np.max([_aligned(t, words, "decides").sum(1) / t.n for t in both], 0), _aligned(held, words, "labels")
     return dict(word=np.array(words, object), toward=c, score=decides * reasons.max(0), decides=decides, reason=reasons.argmax(0), kind=kinds,
-                tied=tied, labelled=seen, held=theirs[here, c], held_of=theirs.sum(1), wrong=bad, judged=judged,
-                texts=total("texts"))
+                tied=tied, labelled=seen, held=theirs[here, c], held_of=theirs.sum(1), wrong=_aligned(held, words, "wrong"),
+                judged=_aligned(held, words, "judged"), texts=total("texts"))
 
-# %% ../../nbs/08_deploy/audit.ipynb #b4c8ad38
+# %% ../../nbs/08_deploy/audit.ipynb #459c8e4e
 @dataclass
 class Audit:
     "A classifier at a glance."
@@ -78,26 +89,31 @@ class Audit:
     training: Tally | None # of those that it was trained on, if they were given
     disagreements: object  # with the teacher; see `Disagreements`
 
-    def profile(self,
-        most: int = 10 # words a class at most
-    ) -> dict[str, list[dict]]: # by class
-        "The words that pull most over the texts: mean pull times frequency."
-        t, words = self.held, [*self.held.forms.rows]
-        pull, uses = t.column("pull") / t.n, t.column("uses")
-        often = (t.column("texts") >= min(LEAST, t.n)) & (np.arange(len(words)) > 0)
-        def row(i, c): return dict(word=words[i], pull=float(pull[i, c]), mean_pull=float(pull[i, c] * t.n / uses[i]),
-                                   uses_per_text=float(uses[i] / t.n), texts=int(t.column("texts")[i]), examples=t.examples(i))
-        return {name: [row(i, c) for i in np.argsort(-pull[:, c], kind="stable") if often[i] and pull[i, c] > 0][:most]
-                for c, name in enumerate(self.names)}
+# %% ../../nbs/08_deploy/audit.ipynb #36a56839
+@patch
+def profile(self:Audit,
+    most: int = 10 # words a class at most
+) -> dict[str, list[dict]]: # by class
+    "The words that pull most over the texts: mean pull times frequency."
+    t, words = self.held, [*self.held.forms.rows]
+    pull, uses = t.column("pull") / t.n, t.column("uses")
+    often = (t.column("texts") >= min(LEAST, t.n)) & (np.arange(len(words)) > 0)
+    def row(i, c): return dict(word=words[i], pull=float(pull[i, c]), mean_pull=float(pull[i, c] * t.n / uses[i]),
+                               uses_per_text=float(uses[i] / t.n), texts=int(t.column("texts")[i]), examples=t.examples(i))
+    return {name: [row(i, c) for i in np.argsort(-pull[:, c], kind="stable") if often[i] and pull[i, c] > 0][:most]
+            for c, name in enumerate(self.names)}
 
-    def suspects(self,
-        most: int = 20 # words at most
-    ) -> list[dict]:
-        "The words that decide more than they should, the strongest first."
-        found = judge_words(self.held, self.training)
-        top = [i for i in np.argsort(-found["score"], kind="stable")[:most].tolist() if found["score"][i] > 0]
-        return [self._suspect({k: o[i].item() if hasattr(o[i], "item") else o[i] for k, o in found.items()}) for i in top]
+# %% ../../nbs/08_deploy/audit.ipynb #ae5f144c
+@patch
+def suspects(self:Audit,
+    most: int = 20 # words at most
+) -> list[dict]:
+    "The words that decide more than they should, the strongest first."
+    found = judge_words(self.held, self.training)
+    top = [i for i in np.argsort(-found["score"], kind="stable")[:most].tolist() if found["score"][i] > 0]
+    return [self._suspect({k: o[i].item() if hasattr(o[i], "item") else o[i] for k, o in found.items()}) for i in top]
 
+# %% ../../nbs/08_deploy/audit.ipynb #88223f28
 @patch
 def _suspect(self:Audit, o):
     "A row of `judge_words` in words."
@@ -111,18 +127,20 @@ def _suspect(self:Audit, o):
     found = {k: o[k] for k in ("word", "score", "decides", "kind")}
     return found | dict(toward=name, why=why, texts=int(o["texts"]), examples=examples)
 
+# %% ../../nbs/08_deploy/audit.ipynb #c70c1f67
 @patch
 def calibration(self:Audit) -> list[dict]: # of ten ranges of probability, those that have labelled texts
     "How probable decisions were, and how many were right."
     return [dict(texts=int(n), probability=float(p / n), accuracy=float(right / n)) for n, p, right in self.held.bins if n]
 
+# %% ../../nbs/08_deploy/audit.ipynb #e68f3c24
 @patch
 def calibration_error(self:Audit) -> float: # None without labels
     "The mean distance of probability and accuracy over the ranges, weighted by their texts (ECE)."
     bins = self.held.bins[self.held.bins[:, 0] > 0]
     return float(np.abs(bins[:, 1] - bins[:, 2]).sum() / bins[:, 0].sum()) if len(bins) else None
 
-# %% ../../nbs/08_deploy/audit.ipynb #b0607892
+# %% ../../nbs/08_deploy/audit.ipynb #2462eb03
 class Disagreements:
     "Counts where a student's answers and its teacher's part, and keeps the strongest."
     def __init__(self,
@@ -133,38 +151,51 @@ class Disagreements:
         self.names, self.teacher, self.most, self.texts = names, iter(teacher), most, 0
         self.found, self.kept = dict(decision=0, reason=0), dict(decision=[], reason=[])
 
-    def __call__(self,
-        answers: list[Answer] # the next ones of the student
-    ):
-        "Compare some answers."
-        for mine in answers:
-            kind, strength, theirs = self._compared(mine, next(self.teacher, None))
-            self.texts += 1
-            self.found[kind] += int(kind == "decision" or strength > .5) # an angle of 90 degrees
-            row = (float(strength), -self.texts, dict(text=mine.text[:300], kind=kind, student=mine.label, teacher=theirs, strength=float(strength)))
-            heap = self.kept[kind]
-            (heapq.heappush if len(heap) < self.most else heapq.heappushpop)(heap, row)
+# %% ../../nbs/08_deploy/audit.ipynb #cc33ba8f
+@patch
+def __call__(self:Disagreements,
+    answers: list[Answer] # the next ones of the student
+):
+    "Compare some answers."
+    for mine in answers:
+        kind, strength, theirs = self._compared(mine, next(self.teacher, None))
+        self.texts += 1
+        self.found[kind] += int(kind == "decision" or strength > .5) # an angle of 90 degrees
+        row = (float(strength), -self.texts, dict(text=mine.text[:300], kind=kind, student=mine.label, teacher=theirs, strength=float(strength)))
+        heap = self.kept[kind]
+        (heapq.heappush if len(heap) < self.most else heapq.heappushpop)(heap, row)
 
-    def _compared(self, mine, answer):
-        "Kind, strength and the teacher's class."
-        try:
-            theirs = answer.to_dict() if isinstance(answer, Answer) else answer
-            label, chances = theirs["label"], [float(theirs["probabilities"][o]) for o in self.names]
-            pulls = np.array([[o["attributions"][k] for k in self.names] for o in theirs["words"]], float).reshape(-1, len(self.names))
-            c = self.names.index(label)
-            if lacking := [o for o in theirs["words"] if o["text"] not in mine.text]: raise ValueError(lacking)
-        except (TypeError, KeyError, ValueError, AttributeError):
-            what = f"the teacher's answer to text {self.texts} is {brief(answer)}"
-            raise InputError(f"{what}: give what lightx.attribute says of the same texts") from None
-        if label != mine.label: return "decision", chances[c] - mine.probabilities[label], label
-        if len(pulls) != len(mine.attributions): return "reason", 0., label # it cuts words otherwise
-        a, b = pulls[:, c], mine.attributions[:, c]
-        size = np.linalg.norm(a) * np.linalg.norm(b)
-        return "reason", (1 - a @ b / size) / 2 if size else 0., label
+# %% ../../nbs/08_deploy/audit.ipynb #4885d7dd
+@patch
+def _parsed(self:Disagreements, answer, text):
+    "The teacher's class, its probabilities and the pulls of its words; an `InputError` if it is no answer to a text."
+    try:
+        theirs = answer.to_dict() if isinstance(answer, Answer) else answer
+        label, chances = theirs["label"], [float(theirs["probabilities"][o]) for o in self.names]
+        pulls = np.array([[o["attributions"][k] for k in self.names] for o in theirs["words"]], float).reshape(-1, len(self.names))
+        c = self.names.index(label)
+        if lacking := [o for o in theirs["words"] if o["text"] not in text]: raise ValueError(lacking)
+        return label, c, chances, pulls
+    except (TypeError, KeyError, ValueError, AttributeError):
+        what = f"the teacher's answer to text {self.texts} is {brief(answer)}"
+        raise InputError(f"{what}: give what lightx.attribute says of the same texts") from None
 
-    def rows(self) -> list[dict]: # `text`, `kind`, `student`, `teacher`, `strength`
-        "Those that were kept: other decisions first, the strongest first."
-        return [o for kind in self.kept for *_, o in sorted(self.kept[kind], key=lambda o: (-o[0], -o[1])) if o["strength"] > 0]
+# %% ../../nbs/08_deploy/audit.ipynb #135be815
+@patch
+def _compared(self:Disagreements, mine, answer):
+    "Kind, strength and the teacher's class."
+    label, c, chances, pulls = self._parsed(answer, mine.text)
+    if label != mine.label: return "decision", chances[c] - mine.probabilities[label], label
+    if len(pulls) != len(mine.attributions): return "reason", 0., label # it cuts words otherwise
+    a, b = pulls[:, c], mine.attributions[:, c]
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    return "reason", (1 - a @ b / size) / 2 if size else 0., label
+
+# %% ../../nbs/08_deploy/audit.ipynb #d654a894
+@patch
+def rows(self:Disagreements) -> list[dict]: # `text`, `kind`, `student`, `teacher`, `strength`
+    "Those that were kept: other decisions first, the strongest first."
+    return [o for kind in self.kept for *_, o in sorted(self.kept[kind], key=lambda o: (-o[0], -o[1])) if o["strength"] > 0]
 
 # %% ../../nbs/08_deploy/audit.ipynb #2de6c44d
 @patch

@@ -28,7 +28,7 @@ def to_dict(self:Audit,
                 calibration=self.calibration(), compared_with_teacher=self.disagreements.texts, disagreements=self.disagreements.rows(),
                 disagree_in_decision=self.disagreements.found["decision"], disagree_in_reason=self.disagreements.found["reason"])
 
-# %% ../../nbs/08_deploy/audit_report.ipynb #f89a3f0b
+# %% ../../nbs/08_deploy/audit_report.ipynb #7012ca8d
 @patch
 def summary(self:Audit) -> str:
     "What was looked at, in a line."
@@ -40,6 +40,7 @@ def summary(self:Audit) -> str:
         parts.append(f"of {n:,} texts that the teacher answered, {found['decision']:,} decided otherwise, {found['reason']:,} for other reasons")
     return "; ".join(parts)
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #69b76dcf
 @patch
 def __repr__(self:Audit):
     lines = [self.summary()]
@@ -65,13 +66,14 @@ def plot(self:Audit,
     plt.close(figure) # a notebook would show it twice
     return figure
 
-# %% ../../nbs/08_deploy/audit_report.ipynb #52de445e
+# %% ../../nbs/08_deploy/audit_report.ipynb #d47dc402
 def escaped(
     text # of a user
 ) -> str:
     "A text that stays text in HTML, without what steers its direction or can't be seen."
     return html.escape(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", str(text)))
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #a460baf2
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222;background:#fff}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;width:100%}
 td,th{text-align:left;vertical-align:top;padding:.15em .6em .15em 0}
@@ -89,6 +91,7 @@ def report_page(
             f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{STYLE}</style></head><body>'
             f'<h1>{title}</h1>{body}</body></html>\n')
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #5895b7b5
 def rows_as_html(
     head: list[str],       # names of columns
     rows: list[list[str]]  # cells, in HTML
@@ -97,6 +100,7 @@ def rows_as_html(
     cells = "".join("<tr>" + "".join(f"<td>{o}</td>" for o in row) + "</tr>" for row in rows)
     return f"<table><tr>{''.join(f'<th>{escaped(o)}</th>' for o in head)}</tr>{cells}</table>"
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #64e53961
 def examples_as_html(
     examples: list[dict] # `before`, `word`, `after`, `decided`
 ) -> str:
@@ -105,19 +109,26 @@ def examples_as_html(
     shown = "".join(f"<div>…{before}<mark>{word}</mark>{after}… → {decided}</div>" for before, word, after, decided in rows)
     return f"<details><summary>examples</summary>{shown}</details>" if shown else ""
 
-# %% ../../nbs/08_deploy/audit_report.ipynb #5da45b1a
+# %% ../../nbs/08_deploy/audit_report.ipynb #dc0341f0
+def _word_cell(o): return escaped(o["word"]) + examples_as_html(o["examples"])
+
+@patch
+def _profile_tables(self:Audit, most):
+    "A table for each class."
+    profile = self.profile(most)
+    largest = max((o["pull"] for rows in profile.values() for o in rows), default=1)
+    def bar(o): return f'<span class="bar" style="width:{5 * o["pull"] / largest:.2f}em"></span> {o["pull"]:+.3f}'
+    for name, rows in profile.items():
+        cells = [[_word_cell(o), bar(o), f"{o['texts']:,}"] for o in rows]
+        yield f"<div><h3>{escaped(name)}</h3>" + rows_as_html(["word", "mean pull × frequency", "texts"], cells) + "</div>"
+
+# %% ../../nbs/08_deploy/audit_report.ipynb #6bd82684
 @patch
 def _sections(self:Audit, most):
     "The parts of the page."
-    profile, suspects = self.profile(most), self.suspects(most)
-    largest = max((o["pull"] for rows in profile.values() for o in rows), default=1)
-    def bar(o): return f'<span class="bar" style="width:{5 * o["pull"] / largest:.2f}em"></span> {o["pull"]:+.3f}'
-    def word(o): return escaped(o["word"]) + examples_as_html(o["examples"])
-    tables = [f"<div><h3>{escaped(name)}</h3>" + rows_as_html(["word", "mean pull × frequency", "texts"], [
-        [word(o), bar(o), f"{o['texts']:,}"] for o in rows]) + "</div>" for name, rows in profile.items()]
-    yield "What carries each class", f'<div class="classes">{"".join(tables)}</div>'
+    yield "What carries each class", f'<div class="classes">{"".join(self._profile_tables(most))}</div>'
     yield "Suspects: words that decide more than they should", rows_as_html(["word", "toward", "score", "share of all decisions", "why"], [
-        [word(o), escaped(o["toward"]), f"{o['score']:.4f}", f"{o['decides']:.2%}", escaped(o["why"])] for o in suspects])
+        [_word_cell(o), escaped(o["toward"]), f"{o['score']:.4f}", f"{o['decides']:.2%}", escaped(o["why"])] for o in self.suspects(most)])
     if rows := self.disagreements.rows():
         yield "Where student and teacher part, the strongest first", rows_as_html(["in", "student", "teacher", "text"], [
             [o["kind"], escaped(o["student"]), escaped(o["teacher"]), escaped(o["text"])] for o in rows])
@@ -125,6 +136,7 @@ def _sections(self:Audit, most):
         yield "Right as often as it says?", rows_as_html(["texts", "mean probability", "right"], [
             [f"{o['texts']:,}", f"{o['probability']:.1%}", f"{o['accuracy']:.1%}"] for o in rows])
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #43d22fd6
 @patch
 def to_html(self:Audit,
     most: int = 20 # words of each class, and suspects, at most
@@ -135,9 +147,11 @@ def to_html(self:Audit,
             'special tokens they add up to what the texts moved the classes by.</p>')
     return report_page("Audit of a classifier", said + body)
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #150c93c1
 @patch
 def _repr_html_(self:Audit): return "".join(f"<h4>{title}</h4>{content}" for title, content in self._sections(8))
 
+# %% ../../nbs/08_deploy/audit_report.ipynb #cd659f9e
 @patch
 def save_html(self:Audit,
     path: str | Path # ends in .html; what is there is replaced

@@ -21,9 +21,10 @@ from ..runtime import (card_text, check_choice, check_parts, check_shapes, check
                             write_about, write_calibration)
 from ..student import STUDENTS
 
-# %% ../../nbs/08_deploy/classifier.ipynb #33f259d0
+# %% ../../nbs/08_deploy/classifier.ipynb #cd28e3d6
 RENAMED = {"PairStudent": "BigramStudent"} # as version 0.1 called them
 
+# %% ../../nbs/08_deploy/classifier.ipynb #76accca1
 CARD = """---
 {{ card_data }}
 ---
@@ -46,7 +47,7 @@ print(clf("Oil prices soar to a record"))
 {{ facts }}
 """
 
-# %% ../../nbs/08_deploy/classifier.ipynb #045f92b7
+# %% ../../nbs/08_deploy/classifier.ipynb #6ff88dae
 def in_numpy(
     student # trained
 ) -> NumpyStudent | None: # None where the explanation has no closed form
@@ -55,6 +56,7 @@ def in_numpy(
     weights = {k: o.detach().cpu().numpy() for k, o in student.state_dict().items()}
     return NumpyStudent(weights, student.baseline, student.target, student.pool_width, student.pad_id)
 
+# %% ../../nbs/08_deploy/classifier.ipynb #79286389
 def _state(student):
     "What changes when a student's weights or choices are written to: PyTorch counts the writes to each tensor."
     tensors = [(id(o), o._version) for o in (*student.parameters(), *student.buffers())]
@@ -68,7 +70,7 @@ def check_weights(
     for k, o in student.state_dict().items():
         if not torch.isfinite(o).all(): raise InputError(f"{k} has weights that are no finite numbers: train the student with a lower learning rate")
 
-# %% ../../nbs/08_deploy/classifier.ipynb #3fcbe45b
+# %% ../../nbs/08_deploy/classifier.ipynb #39e50f64
 class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_tag="text-classification", tags=["lightx", "explainability"],
                  repo_url="https://github.com/lightx/lightx", model_card_template=CARD):
     "A student, the tokenizer that it reads with, and the names of its classes."
@@ -86,52 +88,62 @@ class Classifier(TextClassifier, ModelHubMixin, library_name="lightx", pipeline_
         self.student, self.reader, self.names = student, Reader(tokenizer, max_length), list(names)
         self.pad_id, self.facts, self.examples = getattr(student, "pad_id", 0), facts or {}, examples or []
 
-    @property
-    def student(self) -> torch.nn.Module:
-        "The student in PyTorch; another one that is put in its place answers from then on."
-        return self._student
+# %% ../../nbs/08_deploy/classifier.ipynb #93905214
+@patch(as_prop=True)
+def student(self:Classifier) -> torch.nn.Module:
+    "The student in PyTorch; another one that is put in its place answers from then on."
+    return self._student
 
-    @student.setter
-    def student(self,
-        student: torch.nn.Module, # `[B, T]` ids to `[B, C]` logits
-    ):
-        "Put another student in the place of this one."
-        check_weights(student)
-        self._student, self.quick, self._seen, self.calibration = student.eval(), in_numpy(student), _state(student), None
+# %% ../../nbs/08_deploy/classifier.ipynb #60213c0d
+@patch(set_prop=True)
+def student(self:Classifier,
+    student: torch.nn.Module, # `[B, T]` ids to `[B, C]` logits
+):
+    "Put another student in the place of this one."
+    check_weights(student)
+    self._student, self.quick, self._seen, self.calibration = student.eval(), in_numpy(student), _state(student), None
 
-    def student_state(self) -> list[tuple]: # compared with what it was
-        "What changes when the student does."
-        tensors, choices = _state(self._student)
-        return [*tensors, tuple(choices)]
+# %% ../../nbs/08_deploy/classifier.ipynb #58b52f37
+@patch
+def student_state(self:Classifier) -> list[tuple]: # compared with what it was
+    "What changes when the student does."
+    tensors, choices = _state(self._student)
+    return [*tensors, tuple(choices)]
 
-    def twin(self) -> NumpyStudent | None: # None where the explanation has no closed form
-        "The student in numpy, made anew if it was written to since."
-        if self.quick and (now := _state(self._student)) != self._seen: self.quick, self._seen = in_numpy(self._student), now
-        return self.quick
+# %% ../../nbs/08_deploy/classifier.ipynb #7bced19a
+@patch
+def twin(self:Classifier) -> NumpyStudent | None: # None where the explanation has no closed form
+    "The student in numpy, made anew if it was written to since."
+    if self.quick and (now := _state(self._student)) != self._seen: self.quick, self._seen = in_numpy(self._student), now
+    return self.quick
 
-    @torch.no_grad()
-    def forward_probabilities(self,
-        input_ids: np.ndarray,     # [B, T]
-        attention_mask: np.ndarray # [B, T], 1 = token
-    ) -> np.ndarray:               # probabilities [B, C]
-        "A pass without reasons."
-        if twin := self.twin(): return softmax(twin(input_ids, attention_mask))
-        return self.student(torch.from_numpy(input_ids), torch.from_numpy(attention_mask)).softmax(-1).numpy()
+# %% ../../nbs/08_deploy/classifier.ipynb #c5050082
+@patch
+@torch.no_grad()
+def forward_probabilities(self:Classifier,
+    input_ids: np.ndarray,     # [B, T]
+    attention_mask: np.ndarray # [B, T], 1 = token
+) -> np.ndarray:               # probabilities [B, C]
+    "A pass without reasons."
+    if twin := self.twin(): return softmax(twin(input_ids, attention_mask))
+    return self.student(torch.from_numpy(input_ids), torch.from_numpy(attention_mask)).softmax(-1).numpy()
 
-    @torch.no_grad()
-    def forward_explanations(self,
-        input_ids: np.ndarray,     # [B, T]
-        attention_mask: np.ndarray # [B, T], 1 = token
-    ) -> tuple[np.ndarray, ...]:   # logits [B, C], probabilities [B, C], attributions [B, T, C], logits at the baseline [B, C]
-        "A pass with reasons."
-        if twin := self.twin():
-            logits, values, start = twin.explain(input_ids, attention_mask)
-            return logits, softmax(logits), values, start
-        batch = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
-        logits, values = self.student.explain(*batch)
-        return tuple(o.numpy() for o in (logits, logits.softmax(-1), values, self.student.baseline_logits(*batch)))
+# %% ../../nbs/08_deploy/classifier.ipynb #320d489d
+@patch
+@torch.no_grad()
+def forward_explanations(self:Classifier,
+    input_ids: np.ndarray,     # [B, T]
+    attention_mask: np.ndarray # [B, T], 1 = token
+) -> tuple[np.ndarray, ...]:   # logits [B, C], probabilities [B, C], attributions [B, T, C], logits at the baseline [B, C]
+    "A pass with reasons."
+    if twin := self.twin():
+        logits, values, start = twin.explain(input_ids, attention_mask)
+        return logits, softmax(logits), values, start
+    batch = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
+    logits, values = self.student.explain(*batch)
+    return tuple(o.numpy() for o in (logits, logits.softmax(-1), values, self.student.baseline_logits(*batch)))
 
-# %% ../../nbs/08_deploy/classifier.ipynb #290f098b
+# %% ../../nbs/08_deploy/classifier.ipynb #76a0a8f0
 def fact_table(
     facts: dict # of a run
 ) -> str:
@@ -139,6 +151,7 @@ def fact_table(
     shown = {k: f"{v:,}" if isinstance(v, int) else f"{v:.4g}" if isinstance(v, float) else str(v) for k, v in facts.items()}
     return "\n".join(["| | |", "|---|---|"] + [f"| {card_text(k)} | {card_text(v)} |" for k, v in shown.items()])
 
+# %% ../../nbs/08_deploy/classifier.ipynb #7f1382fb
 @patch
 def generate_model_card(self:Classifier, **kwargs) -> ModelCard: # kwargs: more for the template
     "The model card, filled from the run."
@@ -146,27 +159,41 @@ def generate_model_card(self:Classifier, **kwargs) -> ModelCard: # kwargs: more 
     return ModelCard.from_template(ModelCardData(**info.model_card_data.to_dict()), template_str=CARD, repo_url=info.repo_url,
                                    names=", ".join(map(card_text, self.names)), facts=fact_table(self.facts), **kwargs)
 
-# %% ../../nbs/08_deploy/classifier.ipynb #85b0abf1
+# %% ../../nbs/08_deploy/classifier.ipynb #104b2a13
+@patch
+def _write_config(self:Classifier, file):
+    "Put what the student is now into its `config.json`."
+    known = inspect.signature(type(self.student)).parameters # what it can be built with again
+    now = {k: getattr(self.student, k) for k in ("pad_id", "target", "baseline", "pool_width") if k in known}
+    config = read_json(file)
+    config |= {k: o for k, o in (now | {"vocab_size": len(self.student.embedding.weight)}).items() if config.get(k) != o}
+    file.write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")
+
+# %% ../../nbs/08_deploy/classifier.ipynb #002f988b
 @patch
 def _save_pretrained(self:Classifier, save_directory):
     check_weights(self.student)
     about = dict(student=type(self.student).__name__, names=self.names, max_length=self.max_length, facts=self.facts, examples=self.examples)
     self.generate_model_card().save(save_directory/"README.md") # first, or the student writes one of its own
     self.student.save_pretrained(save_directory)
-    known = inspect.signature(type(self.student)).parameters # what it can be built with again
-    now = {k: getattr(self.student, k) for k in ("pad_id", "target", "baseline", "pool_width") if k in known}
-    config = read_json(save_directory/"config.json")
-    config |= {k: o for k, o in (now | {"vocab_size": len(self.student.embedding.weight)}).items() if config.get(k) != o}
-    (save_directory/"config.json").write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")
+    self._write_config(save_directory/"config.json")
     self.tokenizer.save(str(save_directory/"tokenizer.json"))
     write_about(save_directory, about)
     if self.calibration: write_calibration(save_directory, self.calibration)
     # safetensors lets nobody else read what it writes; a server may run as another user.
     shutil.copymode(save_directory/"classifier.json", save_directory/"model.safetensors")
 
-# %% ../../nbs/08_deploy/classifier.ipynb #2c9f73e1
+# %% ../../nbs/08_deploy/classifier.ipynb #3b57ca05
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "I64": torch.int64, "I32": torch.int32, "I8": torch.int8, "BOOL": torch.bool}
 
+def _check_arrays(arrays, needed, file):
+    "An `InputError` unless arrays have the shapes and types that are needed."
+    found = {k: (_DTYPES.get(o["dtype"]), o["shape"]) for k, o in arrays.items()}
+    if wrong := [k for k in sorted(needed | found) if needed.get(k) != found.get(k)]:
+        has, wants = (f"{o[wrong[0]][1]} of {o[wrong[0]][0]}".replace("torch.", "") if wrong[0] in o else "nothing" for o in (found, needed))
+        raise InputError(f"{file}: {wrong[0]} is {has}, by config.json it has to be {wants}: get the folder again")
+
+# %% ../../nbs/08_deploy/classifier.ipynb #6d6ed8a4
 def build_student(
     folder: Path, # of a classifier
     kind: str     # of `STUDENTS`
@@ -178,12 +205,10 @@ def build_student(
         with torch.device("meta"): needed = {k: (o.dtype, list(o.shape)) for k, o in STUDENTS[kind](**config).state_dict().items()}
     except (TypeError, ValueError, RuntimeError) as e:
         raise InputError(f"{folder/'config.json'}: no {kind} is built like this ({str(e).splitlines()[0]}): get the folder again") from None
-    found = {k: (_DTYPES.get(o["dtype"]), o["shape"]) for k, o in arrays.items()}
-    if wrong := [k for k in sorted(needed | found) if needed.get(k) != found.get(k)]:
-        has, wants = (f"{o[wrong[0]][1]} of {o[wrong[0]][0]}".replace("torch.", "") if wrong[0] in o else "nothing" for o in (found, needed))
-        raise InputError(f"{file}: {wrong[0]} is {has}, by config.json it has to be {wants}: get the folder again")
+    _check_arrays(arrays, needed, file)
     return STUDENTS[kind](**config)
 
+# %% ../../nbs/08_deploy/classifier.ipynb #bd8a1850
 @patch(cls_method=True)
 def from_pretrained(cls:Classifier,
     name: str | Path, # a folder, or a name on the hub

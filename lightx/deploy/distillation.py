@@ -19,7 +19,7 @@ from .classifier import Classifier
 from ..evaluation import accuracy, agreement, macro_f1, n_bytes, n_parameters, prediction_agreement
 from ..experiments import is_predictions, prepare, prepare_predictions
 from ..runtime import atomic_path, brief, check_choice, check_extra, check_numbers, check_room, claim, InputError, log
-from ..teacher import quiet
+from ..teacher import find_model, load_tokenizer, quiet, read_config
 from ..training import (check_unlabelled, checked_words, explain_student, find_method, find_words, METHODS, NEED_UNLABELLED, predict_student,
                              Task, train, UNTRAINED, word_ids)
 
@@ -36,26 +36,35 @@ def warn_beaten(
         log.warning("the student is right on %.1f %% of %s test texts, its teacher on %.1f %%: check the teacher's classes, or fine-tune it longer",
                     100 * ours.mean(), len(labels), 100 * theirs.mean())
 
-# %% ../../nbs/08_deploy/distillation.ipynb #57b19df6
+# %% ../../nbs/08_deploy/distillation.ipynb #f7ac5a72
+def _beside_teacher(logits, prepared):
+    "A student beside its teacher on the test texts; nothing where a file says nothing of them."
+    if (theirs := prepared.test_logits) is None: return {}
+    labels = prepared.test.labels
+    warn_beaten(logits, theirs, labels.numpy())
+    return dict(accuracy_of_the_teacher=accuracy(theirs, labels), decides_as_the_teacher=prediction_agreement(logits, theirs))
+
+# %% ../../nbs/08_deploy/distillation.ipynb #fea60ae4
+def _reasons(student, prepared):
+    "How far the reasons of student and teacher agree, where the teacher explains."
+    if not prepared.unseen_explanations: return {}
+    found = agreement(prepared.unseen_explanations.values, [o.numpy() for o in explain_student(student, prepared.unseen)])
+    return {f"reasons_{k}": v for k, v in found.items()}
+
+# %% ../../nbs/08_deploy/distillation.ipynb #288c5018
 @torch.no_grad()
 def measured_facts(
     student, # trained, in eval mode
     prepared, # `lightx.experiments.Prepared`: what it was trained on and is measured by
 ) -> dict:
     "What a reader of the model card asks."
-    logits, theirs, labels = predict_student(student, prepared.test).numpy(), prepared.test_logits, prepared.test.labels
-    beside, reasons = {}, {}
-    if theirs is not None: # a file may say nothing of the test texts
-        warn_beaten(logits, theirs, labels.numpy())
-        beside = dict(accuracy_of_the_teacher=accuracy(theirs, labels), decides_as_the_teacher=prediction_agreement(logits, theirs))
-    if prepared.unseen_explanations:
-        reasons = agreement(prepared.unseen_explanations.values, [o.numpy() for o in explain_student(student, prepared.unseen)])
+    logits, labels = predict_student(student, prepared.test).numpy(), prepared.test.labels
     return dict(data=prepared.name, training_texts=len(prepared.train), test_texts=len(prepared.test),
                 teacher=Path(prepared.teacher.model.name_or_path).name, accuracy=accuracy(logits, labels), macro_f1=macro_f1(logits, labels)) | \
-        beside | {f"reasons_{k}": v for k, v in reasons.items()} | dict(parameters=n_parameters(student), bytes=n_bytes(student))
+        _beside_teacher(logits, prepared) | _reasons(student, prepared) | dict(parameters=n_parameters(student), bytes=n_bytes(student))
 
-# %% ../../nbs/08_deploy/distillation.ipynb #cd881f1f
-UNEXPLAINED = ("best", "best_unlabelled", "ce", "kl", "logit_mse", "lstm_ce", "lstm_kl", "lstm_mse") # recipes that do without explanations
+# %% ../../nbs/08_deploy/distillation.ipynb #fce140e9
+UNEXPLAINED = ("best", "best_kd", "best_unlabelled", "ce", "kl", "logit_mse", "lstm_ce", "lstm_kl", "lstm_mse") # recipes that do without explanations
 
 def check_recipe(
     recipe: str, # see `lightx.training.find_method`
@@ -73,6 +82,7 @@ def check_recipe(
         raise InputError(f"recipe {recipe} learns from explanations, which nobody asks for or gives here: take one of {', '.join(UNEXPLAINED)}")
     if scores and recipe not in ("best", "best_unlabelled"): raise InputError(f"recipe {recipe} would not read words and scores: take best")
 
+# %% ../../nbs/08_deploy/distillation.ipynb #c3e28d5c
 def warn_unmet(
     train,           # `lightx.training.Examples`
     tokenizer,       # fast: a `tokenizers.Tokenizer`
@@ -82,7 +92,54 @@ def warn_unmet(
     lost = [o for o in words if not find_words(train.input_ids, word_ids(tokenizer, o)).any()]
     if lost: log.warning("taught to ignore: in no training text: %s: check how the words are written", ", ".join(map(brief, lost[:5])))
 
-# %% ../../nbs/08_deploy/distillation.ipynb #fb829734
+# %% ../../nbs/08_deploy/distillation.ipynb #f46e13f0
+def _check_distill(way, file, recipe, settings, **numbers):
+    "An `InputError` for what would stop `distill` later."
+    if not file and (odd := [o for o in ("base", "scores") if settings.get(o)]):
+        raise InputError(f"{odd[0]} {settings[odd[0]]}: goes with a file of predictions, not with a model: leave it out")
+    check_recipe(recipe, settings.get("unlabelled"), way is prepare, settings.get("scores"))
+    for o in settings: check_choice("option", o, [k for k in inspect.signature(way).parameters if k != "data"])
+    check_numbers(**numbers, **settings)
+    check_settings(settings.get("target", "centred"), settings.get("baseline", "zero"), "auto")
+    check_extra("train")
+
+# %% ../../nbs/08_deploy/distillation.ipynb #cabf056f
+def _ignored(model, words):
+    "The token ids of words that a student is to ignore, from the tokenizer of a model alone."
+    if not words: return ()
+    folder = find_model(str(model))
+    return word_ids(load_tokenizer(folder, str(model), read_config(folder, str(model))).backend_tokenizer, words)
+
+# %% ../../nbs/08_deploy/distillation.ipynb #55039b0d
+def _facts(student, prepared, teacher, recipe, seed, without):
+    "What the card says."
+    facts = dict(recipe=recipe, seed=seed) | (dict(taught_to_ignore=", ".join(without)) if without else {}) | measured_facts(student, prepared)
+    return facts | (dict(teacher=Path(teacher).name, base=facts["teacher"]) if is_predictions(teacher) else {})
+
+# %% ../../nbs/08_deploy/distillation.ipynb #6d9251e1
+def _examples(prepared, max_length):
+    "Some texts with the teacher's answers, where it explains."
+    if not prepared.unseen_explanations: return []
+    shown = teacher_answers(prepared.teacher, prepared.unseen_texts[:8], prepared.unseen_explanations, max_length, prepared.names)
+    return [dict(text=o.text, teacher=o.to_dict()) for o in shown]
+
+# %% ../../nbs/08_deploy/distillation.ipynb #18caf18e
+def _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings):
+    "The work, when all is checked."
+    quiet()
+    ignored = _ignored(settings.get("base") or "minilm" if is_predictions(teacher) else teacher, without)
+    prepared = way(data, teacher, n_per_class, max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, progress=progress, **settings)
+    choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
+    warn_unmet(prepared.train, prepared.teacher.tokenizer.backend_tokenizer, without)
+    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, ignored=ignored, **choices)
+    student, _ = train(recipe, task, progress)
+    clf = Classifier(student, prepared.teacher.tokenizer.backend_tokenizer, prepared.names, max_length,
+                     _facts(student, prepared, teacher, recipe, seed, without), _examples(prepared, max_length))
+    if out:
+        with atomic_path(out) as tmp: clf.save_pretrained(tmp)
+    return clf
+
+# %% ../../nbs/08_deploy/distillation.ipynb #e7ed0225
 def distill(
     data,                  # a file, a folder, a corpus's name, a table (pandas or datasets), or (texts, labels)
     teacher: str = "minilm", # a folder or hub name of a classifier; a base model is fine-tuned on the data first; or a file of predictions
@@ -102,34 +159,9 @@ def distill(
     "Distil a teacher into a small classifier that explains itself."
     file, without = is_predictions(teacher), checked_words(without)
     way = prepare_predictions if file or not explain else prepare
-    if not file and (odd := [o for o in ("base", "scores") if settings.get(o)]):
-        raise InputError(f"{odd[0]} {settings[odd[0]]}: goes with a file of predictions, not with a model: leave it out")
-    check_recipe(recipe, settings.get("unlabelled"), way is prepare, settings.get("scores"))
-    for o in settings: check_choice("option", o, [k for k in inspect.signature(way).parameters if k != "data"])
-    check_numbers(seed=seed, steps=steps, n_per_class=n_per_class, max_length=max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr,
-                  **settings)
-    check_settings(settings.get("target", "centred"), settings.get("baseline", "zero"), "auto")
-    check_extra("train")
+    _check_distill(way, file, recipe, settings, seed=seed, steps=steps, n_per_class=n_per_class, max_length=max_length,
+                   teacher_epochs=teacher_epochs, teacher_lr=teacher_lr)
     if out: check_room(Path(out).absolute().parent, product=out)
     with claim(out) if out else nullcontext():
         return _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without,
                         settings)
-
-def _distill(way, data, teacher, out, recipe, n_per_class, max_length, teacher_epochs, teacher_lr, seed, steps, progress, without, settings):
-    "The work, when all is checked."
-    quiet()
-    prepared = way(data, teacher, n_per_class, max_length, teacher_epochs=teacher_epochs, teacher_lr=teacher_lr, progress=progress, **settings)
-    choices = {k: settings[k] for k in ("target", "baseline") if k in settings}
-    ignored = word_ids(prepared.teacher.tokenizer.backend_tokenizer, without)
-    warn_unmet(prepared.train, prepared.teacher.tokenizer.backend_tokenizer, without)
-    task = Task(prepared.teacher, prepared.train, seed, steps, unlabelled=prepared.unlabelled, progress=progress, ignored=ignored, **choices)
-    student, _ = train(recipe, task, progress)
-    facts = dict(recipe=recipe, seed=seed) | (dict(taught_to_ignore=", ".join(without)) if without else {}) | measured_facts(student, prepared)
-    if is_predictions(teacher): facts |= dict(teacher=Path(teacher).name, base=facts["teacher"])
-    shown = teacher_answers(prepared.teacher, prepared.unseen_texts[:8], prepared.unseen_explanations, max_length, prepared.names) \
-        if prepared.unseen_explanations else []
-    clf = Classifier(student, prepared.teacher.tokenizer.backend_tokenizer, prepared.names, max_length, facts,
-                     [dict(text=o.text, teacher=o.to_dict()) for o in shown])
-    if out:
-        with atomic_path(out) as tmp: clf.save_pretrained(tmp)
-    return clf

@@ -15,9 +15,10 @@ from .versions import Difference
 from ..runtime import (atomic_path, Calibration, CALIBRATION, card_text, check_new, check_sums, EditedClassifier, FILES, find_folder, InputError,
                             log, read_about, read_json, write_about, write_calibration)
 
-# %% ../../nbs/08_deploy/edit.ipynb #774eabf4
+# %% ../../nbs/08_deploy/edit.ipynb #f3e1d5f0
 MARK = "\n<!-- edits: lightx edit --undo takes them out -->\n"
 
+# %% ../../nbs/08_deploy/edit.ipynb #9b88d50f
 def edit_card(
     edits: list[dict],          # `word`, `toward`
     report: Difference | None   # before and after, where it was measured
@@ -30,9 +31,10 @@ def edit_card(
     rows = [f"| {card_text(o.old)} | {card_text(o.new)} | {o.texts:,} | {o.fixed:,} | {o.broken:,} |" for o in report.changes()]
     return text + "\n".join(["", "| before | after | texts | now right | now wrong |", "|---|---|---|---|---|", *rows, ""] if rows else [""])
 
-# %% ../../nbs/08_deploy/edit.ipynb #64c1e028
+# %% ../../nbs/08_deploy/edit.ipynb #79505e49
 _COPIED = (*FILES, "README.md", "model.int8.safetensors") # no graph: it would answer without the edits
 
+# %% ../../nbs/08_deploy/edit.ipynb #04bd4bd8
 def _write_edits(folder, edits, report):
     "Put edits into a folder's `classifier.json` and card, or take them out."
     about = {k: o for k, o in read_json(folder/"classifier.json").items() if k not in ("sums", "edits")}
@@ -41,6 +43,7 @@ def _write_edits(folder, edits, report):
     text = card.read_bytes().decode("utf-8", "replace").split(MARK)[0] if card.is_file() else ""
     if text or edits: card.write_bytes((text + (edit_card(edits, report) if edits else "")).encode())
 
+# %% ../../nbs/08_deploy/edit.ipynb #b3aa164d
 def copy_edited(
     model: str | Path,                # folder of a classifier, or its name on the hub
     out: str | Path,                  # folder that is made
@@ -62,6 +65,7 @@ def copy_edited(
     if (folder/CALIBRATION).is_file() and not calibration:
         log.warning("%s: its calibration is of other edits, so %s has none: run `lightx calibrate` on it", model, out)
 
+# %% ../../nbs/08_deploy/edit.ipynb #3c0cdcb1
 @patch
 def save_pretrained(self:EditedClassifier,
     folder: str | Path,               # that is made

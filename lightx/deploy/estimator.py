@@ -41,7 +41,7 @@ class LightXClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string, tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False, True
         return tags
 
-# %% ../../nbs/08_deploy/estimator.ipynb #a91ce300
+# %% ../../nbs/08_deploy/estimator.ipynb #90ae8150
 def checked_labels(
     labels # N labels
 ) -> tuple[np.ndarray, list[str], np.ndarray]: # classes [C], their names, class numbers [N]
@@ -56,12 +56,14 @@ def checked_labels(
     if len(set(names)) < len(names): raise InputError(f"two classes have the same name: {', '.join(names)}")
     return classes, names, numbers
 
+# %% ../../nbs/08_deploy/estimator.ipynb #6f7704b4
 def _rows(X):
     "Texts as a list of strings, as far as they are texts."
     if getattr(X, "ndim", 1) != 1: raise InputError(f"the texts have shape {X.shape}: give one text a row, without further columns")
     if isinstance(X, (str, bytes)): raise InputError(f"texts are {brief(X)}: give a list of texts")
     return [str(o) if isinstance(o, np.str_) else o for o in X]
 
+# %% ../../nbs/08_deploy/estimator.ipynb #ecfa63f2
 @patch
 def fit(self:LightXClassifier,
     X, # N texts
@@ -81,7 +83,7 @@ def fit(self:LightXClassifier,
     self.classifier_ = Classifier(student, taught.teacher.tokenizer.backend_tokenizer, names, self.max_length, dict(recipe=self.recipe))
     return self
 
-# %% ../../nbs/08_deploy/estimator.ipynb #1c3e24da
+# %% ../../nbs/08_deploy/estimator.ipynb #ea994671
 @patch
 def predict_proba(self:LightXClassifier,
     X # N texts
@@ -90,6 +92,7 @@ def predict_proba(self:LightXClassifier,
     check_is_fitted(self)
     return self.classifier_.predict_proba(_rows(X))
 
+# %% ../../nbs/08_deploy/estimator.ipynb #c0a5d3a5
 @patch
 def predict(self:LightXClassifier,
     X # N texts
@@ -98,6 +101,7 @@ def predict(self:LightXClassifier,
     chances = self.predict_proba(X)
     return self.classes_[chances.argmax(1)]
 
+# %% ../../nbs/08_deploy/estimator.ipynb #bb6c5c2b
 @patch
 def explain(self:LightXClassifier,
     X # N texts

@@ -10,14 +10,26 @@ import asyncio, json, math, time, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from fastcore.basics import patch
+
 from ..runtime import check_numbers, InputError, log, whole_text
 
-# %% ../../nbs/08_deploy/fallback.ipynb #3c6179b7
+# %% ../../nbs/08_deploy/fallback.ipynb #3142d7de
 class _Stay(urllib.request.HTTPRedirectHandler):
     "Texts go where they were sent, and nowhere else."
     def redirect_request(self, *args):
         "No other request."
 
+# %% ../../nbs/08_deploy/fallback.ipynb #d8595572
+def _checked_answer(o):
+    "One answer; a `ValueError` if it is none."
+    label, chances = o.get("label"), o.get("probabilities") or {}
+    if not isinstance(label, str) or not 0 < len(label) <= 200: raise ValueError("an answer without a label")
+    if not isinstance(chances, dict) or not all(type(p) in (int, float) and math.isfinite(p) for p in chances.values()):
+        raise ValueError("probabilities that are no numbers")
+    return dict(label=whole_text(label), probabilities={whole_text(k): float(p) for k, p in chances.items()})
+
+# %% ../../nbs/08_deploy/fallback.ipynb #fca76871
 def checked_answers(
     found, # what came, parsed
     n: int # texts that were sent
@@ -25,16 +37,9 @@ def checked_answers(
     "The answers of a fallback; a `ValueError` if they are none."
     answers = found.get("answers") if isinstance(found, dict) else None
     if not isinstance(answers, list) or len(answers) != n or not all(isinstance(o, dict) for o in answers): raise ValueError(f"no {n} answers")
-    made = []
-    for o in answers:
-        label, chances = o.get("label"), o.get("probabilities") or {}
-        if not isinstance(label, str) or not 0 < len(label) <= 200: raise ValueError("an answer without a label")
-        if not isinstance(chances, dict) or not all(type(p) in (int, float) and math.isfinite(p) for p in chances.values()):
-            raise ValueError("probabilities that are no numbers")
-        made.append(dict(label=whole_text(label), probabilities={whole_text(k): float(p) for k, p in chances.items()}))
-    return made
+    return [_checked_answer(o) for o in answers]
 
-# %% ../../nbs/08_deploy/fallback.ipynb #072fc979
+# %% ../../nbs/08_deploy/fallback.ipynb #3cb111f9
 class Fallback:
     "An address that is asked for what a classifier abstains from."
     def __init__(self,
@@ -50,27 +55,31 @@ class Fallback:
         self.url, self.seconds, self.told = url, seconds, False
         self.pool, self.reach = ThreadPoolExecutor(at_once, "fallback"), urllib.request.build_opener(_Stay).open
 
-    def post(self,
-        texts: list[str], # that are sent
-        most: int = 2**23 # bytes of the answer
-    ) -> list[dict]:      # see `checked_answers`
-        "Ask, and wait; an exception says what went wrong."
-        end, body = time.monotonic() + self.seconds, json.dumps({"texts": texts, "explain": False}).encode()
-        asked, parts, size = urllib.request.Request(self.url, body, {"content-type": "application/json"}), [], 0
-        with self.reach(asked, timeout=self.seconds) as reply:
-            while part := reply.read1(65536): # a piece at a time, or an answer that drips would hold a thread for ever
-                parts, size = [*parts, part], size + len(part)
-                if size > most or time.monotonic() > end: raise ValueError("an answer too long or too slow")
-        return checked_answers(json.loads(b"".join(parts)), len(texts))
+# %% ../../nbs/08_deploy/fallback.ipynb #a0374c70
+@patch
+def post(self:Fallback,
+    texts: list[str], # that are sent
+    most: int = 2**23 # bytes of the answer
+) -> list[dict]:      # see `checked_answers`
+    "Ask, and wait; an exception says what went wrong."
+    end, body = time.monotonic() + self.seconds, json.dumps({"texts": texts, "explain": False}).encode()
+    asked, parts, size = urllib.request.Request(self.url, body, {"content-type": "application/json"}), [], 0
+    with self.reach(asked, timeout=self.seconds) as reply:
+        while part := reply.read1(65536): # a piece at a time, or an answer that drips would hold a thread for ever
+            parts, size = [*parts, part], size + len(part)
+            if size > most or time.monotonic() > end: raise ValueError("an answer too long or too slow")
+    return checked_answers(json.loads(b"".join(parts)), len(texts))
 
-    async def ask(self,
-        texts: list[str] # that are sent
-    ) -> list[dict] | None: # None: it failed
-        "The answers of the fallback, or none within its time."
-        try: return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self.pool, self.post, texts), self.seconds)
-        except Exception as e: # of a network, of JSON, of time: the user gets the classifier's own answer
-            if not self.told: log.warning("fallback %s: no answer (%s): what the classifier abstains from keeps its own", self.url, type(e).__name__)
-            self.told = True # once: /metrics counts the rest
+# %% ../../nbs/08_deploy/fallback.ipynb #0d2af69b
+@patch
+async def ask(self:Fallback,
+    texts: list[str] # that are sent
+) -> list[dict] | None: # None: it failed
+    "The answers of the fallback, or none within its time."
+    try: return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self.pool, self.post, texts), self.seconds)
+    except Exception as e: # of a network, of JSON, of time: the user gets the classifier's own answer
+        if not self.told: log.warning("fallback %s: no answer (%s): what the classifier abstains from keeps its own", self.url, type(e).__name__)
+        self.told = True # once: /metrics counts the rest
 
 # %% ../../nbs/08_deploy/fallback.ipynb #55b14265
 async def hand_over(

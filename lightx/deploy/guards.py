@@ -28,7 +28,7 @@ class Limits(NamedTuple):
 
 LIMITS = Limits()
 
-# %% ../../nbs/08_deploy/guards.ipynb #a7718d1f
+# %% ../../nbs/08_deploy/guards.ipynb #863d0991
 class BodyLimit:
     "Refuses requests with more bytes than allowed."
     def __init__(self,
@@ -36,23 +36,27 @@ class BodyLimit:
         most: int # bytes
     ):
         self.app, self.most = app, most
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http": return await self.app(scope, receive, send)
-        length, size = dict(scope["headers"]).get(b"content-length", b"0"), 0
-        if length.isdigit() and int(length) > self.most: return await self._refusal()(scope, receive, send)
-        async def counted():
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self.most: raise HTTPException(413, self._words())
-            return message
-        await self.app(scope, counted, send)
-
-    def _words(self): return f"the request is larger than {self.most:,} bytes: send fewer texts at once"
     def _refusal(self): return JSONResponse({"detail": self._words()}, 413)
 
-# %% ../../nbs/08_deploy/guards.ipynb #014e4bfd
+# %% ../../nbs/08_deploy/guards.ipynb #e5006f71
+@patch
+async def __call__(self:BodyLimit, scope, receive, send):
+    if scope["type"] != "http": return await self.app(scope, receive, send)
+    length, size = dict(scope["headers"]).get(b"content-length", b"0"), 0
+    if length.isdigit() and int(length) > self.most: return await self._refusal()(scope, receive, send)
+    async def counted():
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > self.most: raise HTTPException(413, self._words())
+        return message
+    await self.app(scope, counted, send)
+
+# %% ../../nbs/08_deploy/guards.ipynb #55eceeba
+@patch
+def _words(self:BodyLimit): return f"the request is larger than {self.most:,} bytes: send fewer texts at once"
+
+# %% ../../nbs/08_deploy/guards.ipynb #e6bcbcad
 def _refusal(
     status: str, # and its phrase
     detail: str  # for whoever reads it
@@ -61,6 +65,7 @@ def _refusal(
     body = json.dumps({"detail": detail}).encode()
     return (f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n").encode() + body
 
+# %% ../../nbs/08_deploy/guards.ipynb #159a429f
 class Connection(HttpToolsProtocol):
     "uvicorn's connection, with a clock and a number."
     def __init__(self,
@@ -72,32 +77,38 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.limits, self.waiting, self.clock = limits, waiting, None
 
-    def expect(self,
-        seconds: float | None = None # default: as long as uvicorn waits between requests
-    ):
-        "Wait for the next part of a request."
-        self.arrived()
-        self.waiting[self] = True
-        if seconds: self.clock = self.loop.call_later(seconds, self.end, "408 Request Timeout", "the request came too slowly: send it at once")
+# %% ../../nbs/08_deploy/guards.ipynb #f8e5c45f
+@patch
+def expect(self:Connection,
+    seconds: float | None = None # default: as long as uvicorn waits between requests
+):
+    "Wait for the next part of a request."
+    self.arrived()
+    self.waiting[self] = True
+    if seconds: self.clock = self.loop.call_later(seconds, self.end, "408 Request Timeout", "the request came too slowly: send it at once")
 
-    def arrived(self):
-        "Stop waiting."
-        self.waiting.pop(self, None)
-        if self.clock: self.clock.cancel()
-        self.clock = None
+# %% ../../nbs/08_deploy/guards.ipynb #6c1e79d0
+@patch
+def arrived(self:Connection):
+    "Stop waiting."
+    self.waiting.pop(self, None)
+    if self.clock: self.clock.cancel()
+    self.clock = None
 
-    def end(self,
-        status: str, # and its phrase
-        detail: str  # for whoever reads it
-    ):
-        "Close the connection, with a word if nothing has been answered yet."
-        self.arrived()
-        if self.transport.is_closing(): return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started: self.transport.write(_refusal(status, detail))
-        self.transport.close()
-        self.loop.call_later(self.limits.seconds, self.transport.abort) # if nobody reads the word
+# %% ../../nbs/08_deploy/guards.ipynb #a63aa419
+@patch
+def end(self:Connection,
+    status: str, # and its phrase
+    detail: str  # for whoever reads it
+):
+    "Close the connection, with a word if nothing has been answered yet."
+    self.arrived()
+    if self.transport.is_closing(): return
+    if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started: self.transport.write(_refusal(status, detail))
+    self.transport.close()
+    self.loop.call_later(self.limits.seconds, self.transport.abort) # if nobody reads the word
 
-# %% ../../nbs/08_deploy/guards.ipynb #7e255830
+# %% ../../nbs/08_deploy/guards.ipynb #d5b03229
 @patch
 def connection_made(self:Connection,
     transport # of the new connection
@@ -108,6 +119,7 @@ def connection_made(self:Connection,
     if len(self.connections) <= self.limits.connections: return
     next(iter(self.waiting)).end("503 Service Unavailable", "too many connections: try again later")
 
+# %% ../../nbs/08_deploy/guards.ipynb #d4b7cd97
 @patch
 def connection_lost(self:Connection,
     exc # None: as agreed
@@ -116,30 +128,35 @@ def connection_lost(self:Connection,
     self.arrived()
     HttpToolsProtocol.connection_lost(self, exc)
 
+# %% ../../nbs/08_deploy/guards.ipynb #3831f6bb
 @patch
 def on_message_begin(self:Connection):
     "A request begins."
     HttpToolsProtocol.on_message_begin(self)
     self.expect(self.limits.seconds)
 
+# %% ../../nbs/08_deploy/guards.ipynb #8a5998c8
 @patch
 def on_headers_complete(self:Connection):
     "Its head is there."
     self.expect(self.limits.seconds)
     HttpToolsProtocol.on_headers_complete(self)
 
+# %% ../../nbs/08_deploy/guards.ipynb #117c2c50
 @patch
 def on_message_complete(self:Connection):
     "All of it is there."
     self.arrived()
     HttpToolsProtocol.on_message_complete(self)
 
+# %% ../../nbs/08_deploy/guards.ipynb #7760cd8a
 @patch
 def on_response_complete(self:Connection):
     "It is answered."
     HttpToolsProtocol.on_response_complete(self)
     if not (self.transport.is_closing() or self.clock): self.expect()
 
+# %% ../../nbs/08_deploy/guards.ipynb #bcd49d3f
 @patch
 def pause_writing(self:Connection):
     "The answer is not read."
@@ -147,18 +164,21 @@ def pause_writing(self:Connection):
     self.arrived()
     self.clock = self.loop.call_later(self.limits.seconds, self.transport.abort)
 
+# %% ../../nbs/08_deploy/guards.ipynb #7879fbe3
 @patch
 def resume_writing(self:Connection):
     "It is."
     self.arrived()
     HttpToolsProtocol.resume_writing(self)
 
+# %% ../../nbs/08_deploy/guards.ipynb #db0ecb1a
 @patch
 def shutdown(self:Connection):
     "The server stops: what has wholly come is still answered."
     if self.cycle and not self.cycle.response_complete and self in self.waiting: self.end("503 Service Unavailable", "the server stops")
     else: HttpToolsProtocol.shutdown(self)
 
+# %% ../../nbs/08_deploy/guards.ipynb #8c6874be
 @patch
 def timeout_keep_alive_handler(self:Connection):
     "Nothing came after an answer."
@@ -178,7 +198,7 @@ def open_files(
     with suppress(ValueError, OSError): resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
-# %% ../../nbs/08_deploy/guards.ipynb #763a1832
+# %% ../../nbs/08_deploy/guards.ipynb #9dfa2c91
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def host_names(
@@ -188,6 +208,7 @@ def host_names(
     "The host names that a server answers to; `*` for all."
     return named or ([*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"])
 
+# %% ../../nbs/08_deploy/guards.ipynb #fb07449b
 def is_token(
     given: str | None, # in a request
     token: str         # that is wanted

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from safetensors.torch import save_file
 from torch import nn
 
@@ -23,7 +24,7 @@ from ..runtime import (atomic_path, check_new, check_sums, InputError, local_fol
                             read_tokenizer, Reader, TextClassifier, write_about)
 from ..student import BigramStudent, MLPStudent
 
-# %% ../../nbs/08_deploy/onnx_export.ipynb #2fd3e69e
+# %% ../../nbs/08_deploy/onnx_export.ipynb #fe72248a
 class ExplainedGraph(nn.Module):
     "From token ids and mask [B, T] to logits and probabilities [B, C], attributions [B, T, C], and the logits at the baseline [B, C]."
     def __init__(self,
@@ -40,8 +41,10 @@ class ExplainedGraph(nn.Module):
         logits, attributions = self.student.explain(input_ids, attention_mask)
         return logits, logits.softmax(-1), attributions, self.student.baseline_logits(input_ids, attention_mask)
 
+# %% ../../nbs/08_deploy/onnx_export.ipynb #7e660efc
 OUTPUTS = ("logits", "probabilities", "attributions", "baseline")
 
+# %% ../../nbs/08_deploy/onnx_export.ipynb #e192306e
 @torch.no_grad()
 def write_onnx(
     student: MLPStudent, # trained
@@ -57,7 +60,7 @@ def write_onnx(
         torch.onnx.export(ExplainedGraph(student).eval(), example, tmp, input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
                           dynamic_shapes=(sizes, sizes), dynamo=True, verbose=False, external_data=False)
 
-# %% ../../nbs/08_deploy/onnx_export.ipynb #12bb80be
+# %% ../../nbs/08_deploy/onnx_export.ipynb #713fa33b
 class Int8Embedding(nn.Module):
     "An embedding in 8 bits with a factor for each row."
     def __init__(self,
@@ -68,17 +71,21 @@ class Int8Embedding(nn.Module):
         self.register_buffer("rows", (weight / scale).round().clamp(-127, 127).to(torch.int8))
         self.register_buffer("scale", scale)
 
-    @property
-    def weight(self) -> torch.Tensor: # [V, D]
-        "All rows in floating point."
-        return self.rows.float() * self.scale.float()
+# %% ../../nbs/08_deploy/onnx_export.ipynb #00b427d4
+@patch(as_prop=True)
+def weight(self:Int8Embedding) -> torch.Tensor: # [V, D]
+    "All rows in floating point."
+    return self.rows.float() * self.scale.float()
 
-    def forward(self,
-        input_ids: torch.Tensor # [B, T]
-    ) -> torch.Tensor:          # [B, T, D]
-        "The rows of some tokens."
-        return self.rows[input_ids].float() * self.scale[input_ids].float()
+# %% ../../nbs/08_deploy/onnx_export.ipynb #79efe1d4
+@patch
+def forward(self:Int8Embedding,
+    input_ids: torch.Tensor # [B, T]
+) -> torch.Tensor:          # [B, T, D]
+    "The rows of some tokens."
+    return self.rows[input_ids].float() * self.scale[input_ids].float()
 
+# %% ../../nbs/08_deploy/onnx_export.ipynb #bc451d52
 @torch.no_grad()
 def quantize_int8(
     student: MLPStudent # trained
@@ -100,7 +107,18 @@ def read_exported(
     check_sums(folder, about, file, "tokenizer.json")
     return folder, about
 
-# %% ../../nbs/08_deploy/onnx_export.ipynb #e1891c61
+# %% ../../nbs/08_deploy/onnx_export.ipynb #43ed7b3a
+def _session(file):
+    "A graph in onnxruntime, on one thread; an `InputError` if it is damaged."
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False # a plan of the memory would be kept for each size of a batch
+    try: return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as e: # of many classes, none of them public
+        raise InputError(f"{file}: damaged ({type(e).__name__}): export the classifier again") from None
+
+# %% ../../nbs/08_deploy/onnx_export.ipynb #02825401
 class OnnxClassifier(TextClassifier):
     "An exported classifier in onnxruntime, on one thread."
     def __init__(self,
@@ -110,44 +128,48 @@ class OnnxClassifier(TextClassifier):
         try: import onnxruntime
         except ImportError: raise InputError("onnxruntime is not installed: pip install 'lightx[export]'") from None
         self.folder, about = read_exported(folder, file)
-        options, self.needed = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False # a plan of the memory would be kept for each size of a batch
+        self.needed = onnxruntime.RunOptions()
         self.needed.only_execute_path_to_fetches = True # or a decision would pay for its reasons
-        try: self.session = onnxruntime.InferenceSession(self.folder/file, options, providers=["CPUExecutionProvider"])
-        except Exception as e: # of many classes, none of them public
-            raise InputError(f"{self.folder/file}: damaged ({type(e).__name__}): export the classifier again") from None
+        self.session = _session(self.folder/file)
         self.names, self.pad_id = about["names"], about.get("pad_id", 0)
         self.reader = Reader(read_tokenizer(self.folder, 2**31, about.get("sums", {})), about["max_length"], own=True)
         self._try_out()
 
-    def _try_out(self):
-        "An `InputError` if the graph and the rest of the folder do not fit."
-        last = max(self.tokenizer.get_vocab().values(), default=0) # an id that the graph has no row for would end in its own words
-        try: chances = self.forward_probabilities(np.array([[last]]), np.ones((1, 1), np.int64))
-        except Exception as e:
-            raise InputError(f"{self.folder}: its graph does not go with its tokenizer ({type(e).__name__}): export it again") from None
-        if (classes := chances.shape[1]) != len(self.names):
-            raise InputError(f"{self.folder}/classifier.json: {len(self.names)} class names for a graph of {classes} classes: export it again")
-        if not np.isfinite(chances).all(): raise InputError(f"{self.folder}: its graph answers with what is no finite number: export it again")
+# %% ../../nbs/08_deploy/onnx_export.ipynb #7abe1fa2
+@patch
+def _try_out(self:OnnxClassifier):
+    "An `InputError` if the graph and the rest of the folder do not fit."
+    last = max(self.tokenizer.get_vocab().values(), default=0) # an id that the graph has no row for would end in its own words
+    try: chances = self.forward_probabilities(np.array([[last]]), np.ones((1, 1), np.int64))
+    except Exception as e:
+        raise InputError(f"{self.folder}: its graph does not go with its tokenizer ({type(e).__name__}): export it again") from None
+    if (classes := chances.shape[1]) != len(self.names):
+        raise InputError(f"{self.folder}/classifier.json: {len(self.names)} class names for a graph of {classes} classes: export it again")
+    if not np.isfinite(chances).all(): raise InputError(f"{self.folder}: its graph answers with what is no finite number: export it again")
 
-    def _run(self, outputs, input_ids, attention_mask):
-        "What the graph says."
-        return self.session.run(outputs, {"input_ids": input_ids, "attention_mask": attention_mask}, self.needed)
+# %% ../../nbs/08_deploy/onnx_export.ipynb #b92a4ba2
+@patch
+def _run(self:OnnxClassifier, outputs, input_ids, attention_mask):
+    "What the graph says."
+    return self.session.run(outputs, {"input_ids": input_ids, "attention_mask": attention_mask}, self.needed)
 
-    def forward_probabilities(self,
-        input_ids: np.ndarray,     # [B, T]
-        attention_mask: np.ndarray # [B, T], 1 = token
-    ) -> np.ndarray:               # probabilities [B, C]
-        "A pass without reasons."
-        return self._run(["probabilities"], input_ids, attention_mask)[0]
+# %% ../../nbs/08_deploy/onnx_export.ipynb #e2dd9bb1
+@patch
+def forward_probabilities(self:OnnxClassifier,
+    input_ids: np.ndarray,     # [B, T]
+    attention_mask: np.ndarray # [B, T], 1 = token
+) -> np.ndarray:               # probabilities [B, C]
+    "A pass without reasons."
+    return self._run(["probabilities"], input_ids, attention_mask)[0]
 
-    def forward_explanations(self,
-        input_ids: np.ndarray,     # [B, T]
-        attention_mask: np.ndarray # [B, T], 1 = token
-    ) -> list[np.ndarray]:         # see `OUTPUTS`
-        "A pass with reasons."
-        return self._run(OUTPUTS, input_ids, attention_mask)
+# %% ../../nbs/08_deploy/onnx_export.ipynb #62d60d35
+@patch
+def forward_explanations(self:OnnxClassifier,
+    input_ids: np.ndarray,     # [B, T]
+    attention_mask: np.ndarray # [B, T], 1 = token
+) -> list[np.ndarray]:         # see `OUTPUTS`
+    "A pass with reasons."
+    return self._run(OUTPUTS, input_ids, attention_mask)
 
 # %% ../../nbs/08_deploy/onnx_export.ipynb #a8c20c2d
 def labels_by_name(
@@ -162,7 +184,30 @@ def labels_by_name(
         log.warning("the corpus writes its classes otherwise than the classifier: %s", ", ".join(other))
     return [place[i] for i in test["label"]]
 
-# %% ../../nbs/08_deploy/onnx_export.ipynb #b881e812
+# %% ../../nbs/08_deploy/onnx_export.ipynb #776360d3
+def _write_exported(clf, folder):
+    "The graphs, the weights, the tokenizer and what they are, in a folder."
+    for name, student in (("model", clf.student), ("model.int8", quantize_int8(clf.student))):
+        write_onnx(student, folder/f"{name}.onnx")
+        save_file(student.state_dict(), folder/f"{name}.safetensors")
+        shutil.copymode(folder/f"{name}.onnx", folder/f"{name}.safetensors") # safetensors lets nobody else read what it writes
+    clf.tokenizer.save(str(folder/"tokenizer.json"))
+    own = {o: getattr(clf.student, o) for o in ("pad_id", "target", "baseline", "pool_width")}
+    about = dict(student=type(clf.student).__name__, names=clf.names, max_length=clf.max_length, **own, facts=clf.facts, examples=clf.examples)
+    write_about(folder, about)
+
+# %% ../../nbs/08_deploy/onnx_export.ipynb #2af88550
+def _measured(whole, out, corpus, labels, prune):
+    "The accuracy of the student and of both graphs on the test texts; a warning if pruning costs more than a point."
+    texts = corpus["test"]["text"]
+    found = {"PyTorch": dict(bytes=n_bytes(whole.student), accuracy=accuracy(whole.predict_proba(texts), labels))}
+    for o in ("model.onnx", "model.int8.onnx"): found[o] = dict(accuracy=accuracy(OnnxClassifier(out, o).predict_proba(texts), labels))
+    if prune and (lost := found["PyTorch"]["accuracy"] - found["model.onnx"]["accuracy"]) > 0.01:
+        log.warning("pruned to the pieces of %s training texts, the classifier loses %.1f points on the test texts: train on more texts, "
+                    "or leave the vocabulary whole", f"{len(corpus['train']):,}", 100 * lost)
+    return found
+
+# %% ../../nbs/08_deploy/onnx_export.ipynb #679fb4ab
 def export(
     model: str | Path,  # folder or hub name of a classifier
     out: str | Path,    # folder that is made
@@ -177,20 +222,8 @@ def export(
     clf = prune_vocabulary(whole, corpus["train"]["text"], prune) if prune else whole
     with atomic_path(out) as tmp:
         tmp.mkdir()
-        for name, student in (("model", clf.student), ("model.int8", quantize_int8(clf.student))):
-            write_onnx(student, tmp/f"{name}.onnx")
-            save_file(student.state_dict(), tmp/f"{name}.safetensors")
-            shutil.copymode(tmp/f"{name}.onnx", tmp/f"{name}.safetensors") # safetensors lets nobody else read what it writes
-        clf.tokenizer.save(str(tmp/"tokenizer.json"))
-        own = {o: getattr(clf.student, o) for o in ("pad_id", "target", "baseline", "pool_width")}
-        about = dict(student=type(clf.student).__name__, names=clf.names, max_length=clf.max_length, **own, facts=clf.facts, examples=clf.examples)
-        write_about(tmp, about)
+        _write_exported(clf, tmp)
     found = {o: dict(bytes=(Path(out)/o).stat().st_size) for o in ("model.onnx", "model.int8.onnx")}
-    if corpus is not None:
-        texts = corpus["test"]["text"]
-        found = {"PyTorch": dict(bytes=n_bytes(whole.student), accuracy=accuracy(whole.predict_proba(texts), labels))} | found
-        for o in ("model.onnx", "model.int8.onnx"): found[o]["accuracy"] = accuracy(OnnxClassifier(out, o).predict_proba(texts), labels)
-        if prune and (lost := found["PyTorch"]["accuracy"] - found["model.onnx"]["accuracy"]) > 0.01:
-            log.warning("pruned to the pieces of %s training texts, the classifier loses %.1f points on the test texts: train on more texts, "
-                        "or leave the vocabulary whole", f"{len(corpus['train']):,}", 100 * lost)
-    return found
+    if corpus is None: return found
+    measured = _measured(whole, out, corpus, labels, prune)
+    return {k: found.get(k, {}) | o for k, o in measured.items()}

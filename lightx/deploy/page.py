@@ -18,7 +18,7 @@ from .audit import Audit
 from .word_counts import tally
 from ..runtime import atomic_path, check_sums, InputError, NumpyClassifier, read_about, read_json
 
-# %% ../../nbs/08_deploy/page.ipynb #pag0ne02
+# %% ../../nbs/08_deploy/page.ipynb #75fd0862
 NORMALIZERS = ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Precompiled", "Prepend", "Replace", "Strip", "StripAccents")
 PRE_TOKENIZERS = ("BertPreTokenizer", "ByteLevel", "Digits", "Metaspace", "Punctuation", "Split", "Whitespace", "WhitespaceSplit")
 MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
@@ -26,6 +26,7 @@ MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
 _SHARED = r"|[^\r\n\p{L}\p{N}]?\p{L}+|", r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 PATTERNS = (" {2,}", r"\s+", *(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)" + _SHARED[0] + digits + _SHARED[1] for digits in (r"\p{N}{1,3}", r"\p{N}")))
 
+# %% ../../nbs/08_deploy/page.ipynb #df3e366e
 def _steps(
     step: dict | None # normalizer or pre-tokenizer, from a tokenizer's JSON
 ) -> list[dict]:
@@ -34,7 +35,7 @@ def _steps(
     inner = step.get("normalizers") or step.get("pretokenizers") or []
     return [o for one in inner for o in _steps(one)] if step["type"] == "Sequence" else [step]
 
-# %% ../../nbs/08_deploy/page.ipynb #pag0ne03
+# %% ../../nbs/08_deploy/page.ipynb #b954bcbc
 def _unreadable_model(
     parsed: dict # a tokenizer's JSON
 ) -> str | None: # the reason; None: the page can
@@ -51,6 +52,7 @@ def _unreadable_model(
         if model["unk_id"] is None: return "it has no unknown piece"
     elif model["unk_token"] not in model["vocab"]: return "it has no unknown piece"
 
+# %% ../../nbs/08_deploy/page.ipynb #6d6300cd
 def unreadable(
     parsed: dict # a tokenizer's JSON
 ) -> str | None: # the reason; None: the page can
@@ -63,9 +65,10 @@ def unreadable(
     if any(o["single_word"] for o in parsed["added_tokens"]): return "it has tokens that are words of their own"
     return _unreadable_model(parsed)
 
-# %% ../../nbs/08_deploy/page.ipynb #pag0ne05
+# %% ../../nbs/08_deploy/page.ipynb #44a4a6d5
 def _no_page(why): return InputError(f"the page does not read as this tokenizer does: {why}; use the graph elsewhere")
 
+# %% ../../nbs/08_deploy/page.ipynb #8fd8ac25
 def _template_frame(
     post: dict                     # a TemplateProcessing, from a tokenizer's JSON
 ) -> tuple[list[int], list[int]]:  # token ids
@@ -75,6 +78,7 @@ def _template_frame(
     ids = [post["special_tokens"][o["SpecialToken"]["id"]]["ids"] if "SpecialToken" in o else [] for o in post["single"]]
     return sum(ids[:text[0]], []), sum(ids[text[0]:], [])
 
+# %% ../../nbs/08_deploy/page.ipynb #b0308fb2
 def _frame(
     post: dict | None # post-processor, from a tokenizer's JSON
 ) -> dict:            # `first` and `last`, token ids; `trim`, None or whether a space in front is `prefix`
@@ -89,7 +93,7 @@ def _frame(
         found["first"], found["last"] = first + found["first"], found["last"] + last
     return found
 
-# %% ../../nbs/08_deploy/page.ipynb #335d056d
+# %% ../../nbs/08_deploy/page.ipynb #55b26ddd
 _WEB = Path(lightx.__file__).parent/"deploy"/"web"
 
 def _web_file(
@@ -98,6 +102,7 @@ def _web_file(
     "A part of the page."
     return (_WEB/name).read_text(encoding="utf-8")
 
+# %% ../../nbs/08_deploy/page.ipynb #25c2cb78
 def _page_tensors(
     file: str | Path         # model.int8.safetensors
 ) -> dict[str, np.ndarray]:  # by name
@@ -109,6 +114,7 @@ def _page_tensors(
         w |= {"bigrams": np.ascontiguousarray(pairs[:, pairs[0] >= 0]), "bigrams.rows": rows[pairs[0] >= 0]}
     return w
 
+# %% ../../nbs/08_deploy/page.ipynb #c1d22f15
 def _page_script() -> str:
     "The scripts of the page as one."
     code, names = re.fullmatch(r"(.*)export\s*{([^}]*)};?\s*", _web_file("tokenizers.min.mjs"), re.S).groups()
@@ -116,19 +122,21 @@ def _page_script() -> str:
     library = "const library = (() => {" + code + "return {" + known + "}})()"
     return "\n".join(["// @huggingface/tokenizers, Apache License 2.0", library, *map(_web_file, ("student.js", "reader.js", "page.js"))])
 
-# %% ../../nbs/08_deploy/page.ipynb #pag0ne08
+# %% ../../nbs/08_deploy/page.ipynb #07513301
 def _packed(
     raw: bytes
 ) -> str:
     "Bytes that a page can hold."
     return base64.b64encode(gzip.compress(raw, 9, mtime=0)).decode()
 
+# %% ../../nbs/08_deploy/page.ipynb #5aa4a0fc
 def _csp_hash(
     text: str # of a script or a style
 ) -> str:
     "What a content security policy knows it by."
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
+# %% ../../nbs/08_deploy/page.ipynb #483f399d
 def _page_about(
     folder: Path # from `export`
 ) -> tuple[dict, dict]: # what the page knows of the classifier, and its tokenizer's JSON
@@ -142,6 +150,7 @@ def _page_about(
         raise InputError(f"{folder}/classifier.json: no {', '.join(missing)}: export the classifier again")
     return {o: about[o] for o in kept} | page_frame(parsed), parsed
 
+# %% ../../nbs/08_deploy/page.ipynb #37c3b3fb
 def page_frame(
     parsed: dict # a tokenizer's JSON
 ) -> dict:       # what stands around a text, see `_frame`
@@ -149,6 +158,7 @@ def page_frame(
     if why := unreadable(parsed): raise _no_page(why)
     return _frame(parsed["post_processor"])
 
+# %% ../../nbs/08_deploy/page.ipynb #17b61ae6
 def _class_words(
     folder: Path,         # from `export`
     texts: Iterable[str]  # one or more
@@ -158,6 +168,7 @@ def _class_words(
     found = Audit(clf.names, tally(clf, texts), None, None)
     return dict(texts=found.held.n, words=[[(o["word"], float(f"{o['pull']:.4g}")) for o in rows] for rows in found.profile(10).values()])
 
+# %% ../../nbs/08_deploy/page.ipynb #0621db1a
 def export_web(
     folder: str | Path,  # from `export`
     out: str | Path,     # ends in .html

@@ -16,9 +16,10 @@ from fastcore.basics import patch
 import lightx
 from ..runtime import Answer, brief, InputError, NumpyStudent, read_json, softmax, TextClassifier
 
-# %% ../../nbs/08_deploy/record.ipynb #0288b3d9
+# %% ../../nbs/08_deploy/record.ipynb #0464b3ab
 _SETTINGS = ("target", "baseline", "pool_width", "pad_id")
 
+# %% ../../nbs/08_deploy/record.ipynb #67d78a94
 def _twin(clf):
     "The student in numpy that answers for a classifier."
     base = getattr(clf, "base", clf)
@@ -26,6 +27,7 @@ def _twin(clf):
     if isinstance(student, NumpyStudent): return base, student
     raise InputError(f"a {type(base).__name__} keeps no record: load the folder by lightx.load")
 
+# %% ../../nbs/08_deploy/record.ipynb #e780115f
 def model_hash(
     clf: TextClassifier # with a student in numpy
 ) -> str:               # SHA-256, 64 hex digits
@@ -40,13 +42,14 @@ def model_hash(
     whole = base._hashed[1] + json.dumps(settings, sort_keys=True) + base.tokenizer.to_str()
     return hashlib.sha256(whole.encode()).hexdigest()
 
-# %% ../../nbs/08_deploy/record.ipynb #c734c55e
+# %% ../../nbs/08_deploy/record.ipynb #8a73ec2b
 def text_hash(
     text: str # as it was decided on
 ) -> str:     # SHA-256, 64 hex digits
     "What a text is known by."
     return hashlib.sha256(text.encode()).hexdigest()
 
+# %% ../../nbs/08_deploy/record.ipynb #fcac52de
 @patch
 def to_record(self:Answer,
     text: bool = True # keep the text and its words, not only its hash
@@ -62,16 +65,27 @@ def to_record(self:Answer,
                  model=model_hash(self.by), edits=getattr(self.by, "edits", []), text_sha256=text_hash(self.text), explains=student.target)
     return about | (dict(text=self.text) if text else {}) | dict(words=words) | {k: said[k] for k in kept if k in said}
 
-# %% ../../nbs/08_deploy/record.ipynb #0f1ab28f
+# %% ../../nbs/08_deploy/record.ipynb #f3970e37
 _WANTED = dict(record=str, model=str, text_sha256=str, explains=str, words=list, label=str, probabilities=dict, special=dict, logits=dict,
                baseline_logits=dict)
 
+# %% ../../nbs/08_deploy/record.ipynb #e7547036
 def is_number(
     found # in a record
 ) -> bool:
     "Whether something is a finite number."
     return type(found) in (int, float) and abs(found) < 1e9
 
+# %% ../../nbs/08_deploy/record.ipynb #7535f9ec
+def _whole(record):
+    "Whether a record has a number for each class wherever it has numbers."
+    names = list(record["probabilities"])
+    vectors = [record[k] for k in ("probabilities", "special", "logits", "baseline_logits")]
+    good = bool(names) and record["label"] in names and all(isinstance(o, dict) for o in record["words"])
+    vectors += [o.get("pulls") for o in record["words"]] if good else []
+    return good and all(isinstance(o, dict) and list(o) == names and all(map(is_number, o.values())) for o in vectors)
+
+# %% ../../nbs/08_deploy/record.ipynb #8f939f07
 def read_record(
     record: dict | str | Path # from `to_record`, or a file of it
 ) -> dict:
@@ -82,14 +96,11 @@ def read_record(
         record = read_json(record)
     if wrong := [k for k, kind in _WANTED.items() if not isinstance(record.get(k), kind)]:
         raise InputError(f"{where}: {wrong[0]} is {brief(record.get(wrong[0]))}: give a file that answer.to_record was written to")
-    names = list(record["probabilities"])
-    vectors = [record[k] for k in ("probabilities", "special", "logits", "baseline_logits")]
-    good = bool(names) and record["label"] in names and all(isinstance(o, dict) for o in record["words"])
-    vectors += [o.get("pulls") for o in record["words"]] if good else []
-    if not good or not all(isinstance(o, dict) and list(o) == names and all(map(is_number, o.values())) for o in vectors):
+    if not _whole(record):
         raise InputError(f"{where}: its numbers are not one for each class: give a file that answer.to_record was written to")
     return record
 
+# %% ../../nbs/08_deploy/record.ipynb #eaead278
 def _numbers(record, name): return np.array(list(record[name].values()), float)
 
 def _pulls(record): return np.array([list(o["pulls"].values()) for o in record["words"]], float).reshape(-1, len(record["probabilities"]))
@@ -99,7 +110,7 @@ def _apart(a, b, record):
     a, b = np.asarray(a), np.asarray(b)
     return float(np.abs(a - b).max(initial=0) / max(1, np.abs(_numbers(record, "logits")).max())) if a.shape == b.shape else np.inf
 
-# %% ../../nbs/08_deploy/record.ipynb #f6965e39
+# %% ../../nbs/08_deploy/record.ipynb #96ab2c6f
 def explained_move(
     record: dict # from `read_record`
 ) -> np.ndarray: # [C]
@@ -109,6 +120,7 @@ def explained_move(
     if record["explains"] == "centred": ends = [o - o.mean() for o in ends]
     return ends[1] - ends[0]
 
+# %% ../../nbs/08_deploy/record.ipynb #d52fd1ba
 def _repeated(record, clf, text):
     "What a classifier says otherwise now; empty if nothing."
     now = clf(text).to_record()
@@ -119,6 +131,17 @@ def _repeated(record, clf, text):
     apart = max(apart, _apart(_pulls(now), _pulls(record), record))
     return f"its numbers are {apart:.2g} of the largest logit apart" if not apart <= 1e-3 else ""
 
+# %% ../../nbs/08_deploy/record.ipynb #2b8bce03
+def _adds_up(record):
+    "What a record says by itself: each check, and what is wrong with it."
+    apart = _apart(_pulls(record).sum(0) + _numbers(record, "special"), explained_move(record), record)
+    yield "the pulls add up to the decision", "" if apart <= 1e-3 else f"they are {apart:.2g} of the largest logit off"
+    chances = softmax(_numbers(record, "logits"))
+    off = not np.abs(chances - _numbers(record, "probabilities")).max() <= 1e-3
+    yield "class and probabilities follow from the logits", ("the probabilities are others" if off else
+         "" if list(record["logits"])[int(chances.argmax())] == record["label"] else "the class is another")
+
+# %% ../../nbs/08_deploy/record.ipynb #83992354
 def check_record(
     record: dict | str | Path,          # from `to_record`, or a file of it
     clf: TextClassifier | None = None,  # that is said to have decided; None: only what the record says by itself
@@ -130,12 +153,7 @@ def check_record(
     if (text := record.get("text") if text is None else text) is not None:
         if not isinstance(text, str): raise InputError(f"the record's text is {brief(text)}: give a file that answer.to_record was written to")
         told("the text is the one that was decided on", "" if text_hash(text) == record["text_sha256"] else "its hash is another")
-    apart = _apart(_pulls(record).sum(0) + _numbers(record, "special"), explained_move(record), record)
-    told("the pulls add up to the decision", "" if apart <= 1e-3 else f"they are {apart:.2g} of the largest logit off")
-    chances = softmax(_numbers(record, "logits"))
-    off = not np.abs(chances - _numbers(record, "probabilities")).max() <= 1e-3
-    told("class and probabilities follow from the logits", "the probabilities are others" if off else
-         "" if list(record["logits"])[int(chances.argmax())] == record["label"] else "the class is another")
+    for o in _adds_up(record): told(*o)
     if clf is None: return found
     told("the model is the one that decided", "" if model_hash(clf) == record["model"] else "its hash is another")
     if text is None: raise InputError("the record does not hold its text: give it (--text) to have it decided again")

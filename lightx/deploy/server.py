@@ -18,6 +18,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPBearer
+from fastcore.basics import patch
 from prometheus_client import CollectorRegistry, CONTENT_TYPE_LATEST, Counter, generate_latest, Histogram, ProcessCollector
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -27,7 +28,7 @@ from .fallback import Fallback, hand_over
 from .guards import BodyLimit, Connection, host_names, is_token, Limits, LIMITS, open_files
 from ..runtime import InputError, log, TextClassifier
 
-# %% ../../nbs/08_deploy/server.ipynb #b10cea5f
+# %% ../../nbs/08_deploy/server.ipynb #608bf880
 class Word(BaseModel):
     "A word, its place in the text, and its attributions."
     text: str
@@ -35,6 +36,7 @@ class Word(BaseModel):
     end: int
     attributions: dict[str, float]
 
+# %% ../../nbs/08_deploy/server.ipynb #f5f25b43
 class Reply(BaseModel):
     "What is said of one text; `words` and `special` only if they were asked for, `abstained` if a risk was; `fallback` says who answers."
     label: str
@@ -46,15 +48,17 @@ class Reply(BaseModel):
     abstained: bool | None = None
     fallback: bool | None = None
 
+# %% ../../nbs/08_deploy/server.ipynb #30555a7f
 class Replies(BaseModel):
     "One reply for each text, in their order."
     answers: list[Reply]
 
+# %% ../../nbs/08_deploy/server.ipynb #f71cfc8d
 class Problem(BaseModel):
     "Why a request was not answered."
     detail: str
 
-# %% ../../nbs/08_deploy/server.ipynb #14c72532
+# %% ../../nbs/08_deploy/server.ipynb #dc8cac51
 class Batcher:
     "Answers many requests in one pass."
     def __init__(self,
@@ -65,38 +69,44 @@ class Batcher:
         self.answer, self.most, self.few, self.waiting, self.new = answer, most, few, [], asyncio.Event()
         self.line = 0 # texts that wait
 
-    async def ask(self,
-        texts: list[str] # of one request
-    ) -> list:
-        "The answers to one request."
-        ready = asyncio.get_running_loop().create_future()
-        self.waiting.append((texts, ready))
-        self.line += len(texts)
-        self.new.set()
-        return await ready
+# %% ../../nbs/08_deploy/server.ipynb #2cadbaf2
+@patch
+async def ask(self:Batcher,
+    texts: list[str] # of one request
+) -> list:
+    "The answers to one request."
+    ready = asyncio.get_running_loop().create_future()
+    self.waiting.append((texts, ready))
+    self.line += len(texts)
+    self.new.set()
+    return await ready
 
-    def _next(self):
-        "The requests of the next pass."
-        size, n = 0, 0
-        while n < len(self.waiting) and (n == 0 or size + len(self.waiting[n][0]) <= self.most):
-            size, n = size + len(self.waiting[n][0]), n + 1
-        taken, self.waiting, self.line = self.waiting[:n], self.waiting[n:], self.line - size
-        return taken
+# %% ../../nbs/08_deploy/server.ipynb #1c8bfb43
+@patch
+def _next(self:Batcher):
+    "The requests of the next pass."
+    size, n = 0, 0
+    while n < len(self.waiting) and (n == 0 or size + len(self.waiting[n][0]) <= self.most):
+        size, n = size + len(self.waiting[n][0]), n + 1
+    taken, self.waiting, self.line = self.waiting[:n], self.waiting[n:], self.line - size
+    return taken
 
-    async def run(self):
-        "Pass after pass, for ever."
-        while True:
-            await self.new.wait()
-            while taken := self._next():
-                asked = [o for texts, _ in taken for o in texts]
-                try: found = iter(self.answer(asked) if len(asked) <= self.few else await asyncio.to_thread(self.answer, asked))
-                except Exception as e:
-                    for _, ready in taken: ready.done() or ready.set_exception(e)
-                else:
-                    for texts, ready in taken:
-                        mine = [next(found) for _ in texts]
-                        ready.done() or ready.set_result(mine)
-            self.new.clear()
+# %% ../../nbs/08_deploy/server.ipynb #c4d29cda
+@patch
+async def run(self:Batcher):
+    "Pass after pass, for ever."
+    while True:
+        await self.new.wait()
+        while taken := self._next():
+            asked = [o for texts, _ in taken for o in texts]
+            try: found = iter(self.answer(asked) if len(asked) <= self.few else await asyncio.to_thread(self.answer, asked))
+            except Exception as e:
+                for _, ready in taken: ready.done() or ready.set_exception(e)
+            else:
+                for texts, ready in taken:
+                    mine = [next(found) for _ in texts]
+                    ready.done() or ready.set_result(mine)
+        self.new.clear()
 
 # %% ../../nbs/08_deploy/server.ipynb #0990b7fb
 def replies(
@@ -122,7 +132,7 @@ def in_a_line(
     first = error.errors()[0]
     return f"{'.'.join(str(o) for o in first['loc'] if o != 'body') or 'the request'}: {first['msg'].lower()}"
 
-# %% ../../nbs/08_deploy/server.ipynb #425c3ad8
+# %% ../../nbs/08_deploy/server.ipynb #6f20f787
 PATHS = ("/predict", "/health", "/metrics", "/docs", "/openapi.json")
 
 class Metrics:
@@ -137,17 +147,20 @@ class Metrics:
         self.fallback = Counter("lightx_fallback_texts", "Of these, those that the fallback was asked for.", ["result"], registry=self.registry)
         self.together = Histogram("lightx_pass_texts", "Texts in a pass.", buckets=[2**i for i in range(9)], registry=self.registry)
 
-    def counted(self,
-        answer # list of texts -> list of replies, see `replies`
-    ):         # the same, counted
-        "An answering function whose texts are counted."
-        def counting(asked):
-            self.together.observe(len(asked))
-            found = answer(asked)
-            for o in found: self.texts.labels(o["label"]).inc()
-            return found
-        return counting
+# %% ../../nbs/08_deploy/server.ipynb #e13f7d12
+@patch
+def counted(self:Metrics,
+    answer # list of texts -> list of replies, see `replies`
+):         # the same, counted
+    "An answering function whose texts are counted."
+    def counting(asked):
+        self.together.observe(len(asked))
+        found = answer(asked)
+        for o in found: self.texts.labels(o["label"]).inc()
+        return found
+    return counting
 
+# %% ../../nbs/08_deploy/server.ipynb #4d964f7c
 class Timed:
     "Counts and times the requests of an app."
     def __init__(self,
@@ -156,22 +169,25 @@ class Timed:
     ):
         self.app, self.metrics = app, metrics
 
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http": return await self.app(scope, receive, send)
-        start, status = time.perf_counter(), 500
-        path = scope["path"] if scope["path"] in PATHS else "other" # as many series as paths, whatever is asked for
-        async def noted(message):
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-        try: await self.app(scope, receive, noted)
-        finally:
-            self.metrics.requests.labels(path, str(status)).inc()
-            self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
+# %% ../../nbs/08_deploy/server.ipynb #478f1402
+@patch
+async def __call__(self:Timed, scope, receive, send):
+    if scope["type"] != "http": return await self.app(scope, receive, send)
+    start, status = time.perf_counter(), 500
+    path = scope["path"] if scope["path"] in PATHS else "other" # as many series as paths, whatever is asked for
+    async def noted(message):
+        nonlocal status
+        status = message.get("status", status)
+        await send(message)
+    try: await self.app(scope, receive, noted)
+    finally:
+        self.metrics.requests.labels(path, str(status)).inc()
+        self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
-# %% ../../nbs/08_deploy/server.ipynb #cd05d2e9
+# %% ../../nbs/08_deploy/server.ipynb #550e387c
 EXAMPLE = """curl -s {address}/predict -H 'content-type: application/json' -d '{{"texts": ["Oil prices soar to a record"]}}'"""
 
+# %% ../../nbs/08_deploy/server.ipynb #3e859fdd
 def description(
     app: FastAPI, # with a route for each thing that can be asked
     address: str  # where it was asked, such as http://127.0.0.1:8000
@@ -185,7 +201,7 @@ def description(
             f"<p>{html.escape(about['info']['summary'])}</p><pre>{html.escape(EXAMPLE.format(address=address))}</pre>{''.join(parts)}"
             f"<h2>Shapes</h2><pre>{html.escape(shapes)}</pre></html>")
 
-# %% ../../nbs/08_deploy/server.ipynb #81581cd7
+# %% ../../nbs/08_deploy/server.ipynb #69599c87
 def needs_token(
     token: str # that is wanted
 ):             # of FastAPI
@@ -195,6 +211,7 @@ def needs_token(
             raise HTTPException(401, "no token, or a wrong one: send the header 'Authorization: Bearer' with it", {"WWW-Authenticate": "Bearer"})
     return Depends(check)
 
+# %% ../../nbs/08_deploy/server.ipynb #e93e0a6d
 def _lifespan(batcher):
     "What runs as long as the server does."
     @asynccontextmanager
@@ -208,7 +225,57 @@ def _lifespan(batcher):
         worker.cancel()
     return alive
 
-# %% ../../nbs/08_deploy/server.ipynb #59c0dc89
+# %% ../../nbs/08_deploy/server.ipynb #a8c0e7f7
+def _question(limits, abstain):
+    "The shape of a request."
+    usual = Field(default=abstain, ge=1e-6, le=0.5)
+    class Question(BaseModel):
+        "Texts to classify."
+        model_config = ConfigDict(extra="forbid")
+        texts: list[Annotated[str, Field(max_length=limits.characters)]] = Field(min_length=1, max_length=limits.texts)
+        explain: bool = True
+        abstain: float | None = usual
+    return Question
+
+# %% ../../nbs/08_deploy/server.ipynb #5fac9a45
+def _add_routes_about(app, clf, metrics, guarded):
+    "What tells of the server: /health, /metrics and /docs."
+    @app.get("/health")
+    async def health() -> dict:
+        "Whether it answers, and between which classes it decides."
+        return {"status": "ok", "version": __version__, "classes": clf.names}
+
+    @app.get("/metrics", response_class=Response, dependencies=guarded, responses={401: {"model": Problem}} if guarded else {})
+    async def count():
+        "Counts and times, in the format of Prometheus."
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request):
+        return HTMLResponse(description(app, str(request.base_url).rstrip("/")), headers={"content-security-policy": "default-src 'none'"})
+
+# %% ../../nbs/08_deploy/server.ipynb #904b50cf
+def _check_asked(clf, batcher, limits, question):
+    "An HTTP error for a request that can't be answered."
+    if batcher.line + len(question.texts) > limits.waiting:
+        raise HTTPException(503, f"{batcher.line:,} texts are waiting: try again in a moment", {"Retry-After": "1"})
+    try: clf.abstains(np.empty((0, len(clf.names))), question.abstain)
+    except InputError as e: raise HTTPException(422, f"abstain: {e}") from None
+
+# %% ../../nbs/08_deploy/server.ipynb #4fee579f
+def _add_predict(app, clf, batcher, metrics, limits, guarded, Question, fallback):
+    "What answers: /predict."
+    @app.post("/predict", response_model_exclude_none=True, dependencies=guarded,
+              responses={o: {"model": Problem} for o in (400, 413, 422, 503, *([401] if guarded else []))})
+    async def predict(question: Question) -> Replies:
+        "Decisions, with the words that made them unless `explain` is false."
+        _check_asked(clf, batcher, limits, question)
+        found = await batcher.ask([(o, question.explain) for o in question.texts])
+        if question.abstain is None: return Replies(answers=found)
+        gone = clf.abstains(np.array([[*o["probabilities"].values()] for o in found]), question.abstain)
+        return Replies(answers=await hand_over(found, question.texts, gone, fallback, metrics))
+
+# %% ../../nbs/08_deploy/server.ipynb #9844dabd
 def make_app(
     clf: TextClassifier,      # a classifier
     limits: Limits = LIMITS,  # of a request
@@ -218,14 +285,6 @@ def make_app(
     fallback: Fallback | None = None # who is asked for what it abstains from
 ) -> FastAPI:
     "A server for a classifier."
-    usual = Field(default=abstain, ge=1e-6, le=0.5)
-    class Question(BaseModel):
-        "Texts to classify."
-        model_config = ConfigDict(extra="forbid")
-        texts: list[Annotated[str, Field(max_length=limits.characters)]] = Field(min_length=1, max_length=limits.texts)
-        explain: bool = True
-        abstain: float | None = usual
-
     metrics = Metrics()
     batcher, guarded = Batcher(metrics.counted(partial(replies, clf))), [needs_token(token)] if token else []
     app = FastAPI(title="lightx", version=__version__, lifespan=_lifespan(batcher), docs_url=None, redoc_url=None,
@@ -237,33 +296,8 @@ def make_app(
     @app.exception_handler(RequestValidationError)
     async def refused(request: Request, error: RequestValidationError): return JSONResponse({"detail": in_a_line(error)}, 422)
 
-    @app.get("/health")
-    async def health() -> dict:
-        "Whether it answers, and between which classes it decides."
-        return {"status": "ok", "version": __version__, "classes": clf.names}
-
-    @app.get("/metrics", response_class=Response, dependencies=guarded, responses={401: {"model": Problem}} if token else {})
-    async def count():
-        "Counts and times, in the format of Prometheus."
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs(request: Request):
-        return HTMLResponse(description(app, str(request.base_url).rstrip("/")), headers={"content-security-policy": "default-src 'none'"})
-
-    @app.post("/predict", response_model_exclude_none=True, dependencies=guarded,
-              responses={o: {"model": Problem} for o in (400, 413, 422, 503, *([401] if token else []))})
-    async def predict(question: Question) -> Replies:
-        "Decisions, with the words that made them unless `explain` is false."
-        if batcher.line + len(question.texts) > limits.waiting:
-            raise HTTPException(503, f"{batcher.line:,} texts are waiting: try again in a moment", {"Retry-After": "1"})
-        try: clf.abstains(np.empty((0, len(clf.names))), question.abstain)
-        except InputError as e: raise HTTPException(422, f"abstain: {e}") from None
-        found = await batcher.ask([(o, question.explain) for o in question.texts])
-        if question.abstain is None: return Replies(answers=found)
-        gone = clf.abstains(np.array([[*o["probabilities"].values()] for o in found]), question.abstain)
-        return Replies(answers=await hand_over(found, question.texts, gone, fallback, metrics))
-
+    _add_routes_about(app, clf, metrics, guarded)
+    _add_predict(app, clf, batcher, metrics, limits, guarded, _question(limits, abstain), fallback)
     return app
 
 # %% ../../nbs/08_deploy/server.ipynb #f3f5fbe7

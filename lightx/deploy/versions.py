@@ -19,13 +19,14 @@ from .audit_report import escaped, report_page, rows_as_html
 from .word_counts import numbered, target_of
 from ..runtime import Answer, as_read, InputError, match_names, softmax, TextClassifier
 
-# %% ../../nbs/08_deploy/versions.ipynb #e6a79b2d
+# %% ../../nbs/08_deploy/versions.ipynb #bdf56f48
 def explained_by(
     clf: TextClassifier # a classifier
 ) -> str:               # "logits", also for centred ones, whose differences are the same; or "probabilities"
     "What a classifier's attributions add up to a difference of."
     return "probabilities" if target_of(clf) == "probabilities" else "logits"
 
+# %% ../../nbs/08_deploy/versions.ipynb #ab061b7a
 def margins(
     answer: Answer,   # of one version
     a: int, b: int,   # places of the classes before and now in it
@@ -37,6 +38,7 @@ def margins(
     def gap(o): return float(o[b] - o[a])
     return dict(zip(places, (answer.attributions[:, b] - answer.attributions[:, a]).tolist())), gap(answer.special), gap(start), gap(end)
 
+# %% ../../nbs/08_deploy/versions.ipynb #048f842b
 def explain_change(
     old: Answer,            # before
     new: Answer,            # now
@@ -49,7 +51,7 @@ def explain_change(
     words = {o: now[0].get(o, 0) - before[0].get(o, 0) for o in sorted(before[0] | now[0])}
     return dict(words=words, special=now[1] - before[1], start=now[2] - before[2], whole=now[3] - before[3])
 
-# %% ../../nbs/08_deploy/versions.ipynb #5be6c29b
+# %% ../../nbs/08_deploy/versions.ipynb #d5bd55cd
 @dataclass
 class Change:
     "Texts that were decided for one class and are decided for another."
@@ -65,18 +67,21 @@ class Change:
     uses: Counter = field(default_factory=Counter)  # texts of a word
     kept: list = field(default_factory=list)        # texts that moved most
 
-    def to_dict(self,
-        most: int = 10 # words at most
-    ) -> dict:
-        "Plain numbers and strings; changes are means over the texts."
-        top = sorted(self.words, key=lambda o: -abs(self.words[o]))[:most]
-        def mean(o): return o / self.texts
-        return dict(old=self.old, new=self.new, texts=self.texts, fixed=self.fixed, broken=self.broken, change=mean(self.whole),
-                    special=mean(self.special), start=mean(self.start),
-                    words=[dict(word=o, change=mean(self.words[o]), texts=self.uses[o]) for o in top],
-                    other_words=mean(sum(self.words[o] for o in self.words if o not in top)),
-                    examples=[o for *_, o in sorted(self.kept, key=lambda o: (-o[0], o[1]))])
+# %% ../../nbs/08_deploy/versions.ipynb #59112e9c
+@patch
+def to_dict(self:Change,
+    most: int = 10 # words at most
+) -> dict:
+    "Plain numbers and strings; changes are means over the texts."
+    top = sorted(self.words, key=lambda o: -abs(self.words[o]))[:most]
+    def mean(o): return o / self.texts
+    return dict(old=self.old, new=self.new, texts=self.texts, fixed=self.fixed, broken=self.broken, change=mean(self.whole),
+                special=mean(self.special), start=mean(self.start),
+                words=[dict(word=o, change=mean(self.words[o]), texts=self.uses[o]) for o in top],
+                other_words=mean(sum(self.words[o] for o in self.words if o not in top)),
+                examples=[o for *_, o in sorted(self.kept, key=lambda o: (-o[0], o[1]))])
 
+# %% ../../nbs/08_deploy/versions.ipynb #65acb642
 @dataclass
 class Difference:
     "What a new version decides otherwise."
@@ -86,16 +91,32 @@ class Difference:
     right: tuple = (0, 0) # of these, before and now
     by_classes: dict = field(default_factory=dict) # (a, b) -> `Change`
 
-    @property
-    def changed(self) -> int:
-        "Texts that are decided otherwise."
-        return sum(o.texts for o in self.by_classes.values())
+# %% ../../nbs/08_deploy/versions.ipynb #f2dc2cee
+@patch(as_prop=True)
+def changed(self:Difference) -> int:
+    "Texts that are decided otherwise."
+    return sum(o.texts for o in self.by_classes.values())
 
-    def changes(self) -> list[Change]:
-        "By classes, the most frequent first."
-        return sorted(self.by_classes.values(), key=lambda o: (-o.texts, o.old, o.new))
+# %% ../../nbs/08_deploy/versions.ipynb #71cf934a
+@patch
+def changes(self:Difference) -> list[Change]:
+    "By classes, the most frequent first."
+    return sorted(self.by_classes.values(), key=lambda o: (-o.texts, o.old, o.new))
 
-# %% ../../nbs/08_deploy/versions.ipynb #9c8ed202
+# %% ../../nbs/08_deploy/versions.ipynb #04ae06f6
+@patch
+def _count(self:Change, why, old, right, number, tokenizer):
+    "Count a text that was decided otherwise: why, its answer before, whether it was right before and now, and its number."
+    self.texts, self.broken, self.fixed = self.texts + 1, self.broken + right[0], self.fixed + right[1]
+    for k in ("special", "start", "whole"): setattr(self, k, getattr(self, k) + why[k])
+    words = Counter()
+    for (begin, end), o in why["words"].items(): words[as_read(tokenizer, old.text[begin:end])] += o
+    for o, moved in words.items(): self.words[o] += moved
+    self.uses.update(words.keys())
+    row = why["whole"], -number, dict(text=old.text[:300], strongest=sorted(words, key=lambda o: -abs(words[o]))[:3])
+    (heapq.heappush if len(self.kept) < 3 else heapq.heappushpop)(self.kept, row)
+
+# %% ../../nbs/08_deploy/versions.ipynb #49f3ff04
 @patch
 def _add(self:Difference, old, new, label, place, kind, tokenizer):
     "Count a text."
@@ -104,16 +125,10 @@ def _add(self:Difference, old, new, label, place, kind, tokenizer):
     self.texts, self.labelled = self.texts + 1, self.labelled + (label >= 0)
     self.right = self.right[0] + (label == a), self.right[1] + (label == b)
     if a == b: return
-    change, why = self.by_classes.setdefault((a, b), Change(self.names[a], self.names[b])), explain_change(old, new, a, b, place, kind)
-    change.texts, change.fixed, change.broken = change.texts + 1, change.fixed + (label == b), change.broken + (label == a)
-    for k in ("special", "start", "whole"): setattr(change, k, getattr(change, k) + why[k])
-    words = Counter()
-    for (begin, end), o in why["words"].items(): words[as_read(tokenizer, old.text[begin:end])] += o
-    for o, moved in words.items(): change.words[o] += moved
-    change.uses.update(words.keys())
-    row = why["whole"], -self.texts, dict(text=old.text[:300], strongest=sorted(words, key=lambda o: -abs(words[o]))[:3])
-    (heapq.heappush if len(change.kept) < 3 else heapq.heappushpop)(change.kept, row)
+    change = self.by_classes.setdefault((a, b), Change(self.names[a], self.names[b]))
+    change._count(explain_change(old, new, a, b, place, kind), old, (label == a, label == b), self.texts, tokenizer)
 
+# %% ../../nbs/08_deploy/versions.ipynb #5d06d68a
 def diff(
     old: TextClassifier,            # before
     new: TextClassifier,            # now, with the same classes
@@ -132,7 +147,7 @@ def diff(
     if not found.texts: raise InputError("there are no texts to compare on: give some")
     return found
 
-# %% ../../nbs/08_deploy/versions.ipynb #90165870
+# %% ../../nbs/08_deploy/versions.ipynb #b6b45ad7
 @patch
 def summary(self:Difference) -> str:
     "What changed, in a line."
@@ -141,6 +156,7 @@ def summary(self:Difference) -> str:
     before, now = (f"{o / self.labelled:.2%}" for o in self.right)
     return f"{said}; of {self.labelled:,} labelled texts {before} were right, {now} are"
 
+# %% ../../nbs/08_deploy/versions.ipynb #55f831c6
 @patch
 def __repr__(self:Difference):
     def line(o):
@@ -149,6 +165,7 @@ def __repr__(self:Difference):
         return f"{o['old']} -> {o['new']}: {o['texts']:,} texts, {o['change']:+.3f} by {words}, others {rest:+.3f}"
     return "\n".join([self.summary(), *(line(o.to_dict()) for o in self.changes())])
 
+# %% ../../nbs/08_deploy/versions.ipynb #31832a27
 @patch
 def to_dict(self:Difference) -> dict:
     "Plain numbers and strings, for JSON."
@@ -156,6 +173,7 @@ def to_dict(self:Difference) -> dict:
     return dict(texts=self.texts, changed=self.changed, labelled=self.labelled, accuracy_before=right[0], accuracy_now=right[1],
                 changes=[o.to_dict() for o in self.changes()])
 
+# %% ../../nbs/08_deploy/versions.ipynb #4c7810a9
 @patch
 def to_html(self:Difference) -> str:
     "The comparison as a page that needs nothing else."

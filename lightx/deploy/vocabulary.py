@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from .classifier import Classifier
 from ..runtime import check_choice, InputError
 
-# %% ../../nbs/08_deploy/vocabulary.ipynb #voc0ne01
+# %% ../../nbs/08_deploy/vocabulary.ipynb #275b61f8
 _BYTE = re.compile("<0x[0-9A-F]{2}>") # what spells a character that is no piece, in some vocabularies
 
 def _single_pieces(
@@ -24,6 +24,7 @@ def _single_pieces(
     "Single characters, and bytes."
     return {o for o, text in pieces.items() if len(text) == 1 or _BYTE.fullmatch(o)}
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #17870f31
 def _bpe_text(
     model: dict, # of a tokenizer's JSON
     piece: str   # of its vocabulary
@@ -32,7 +33,7 @@ def _bpe_text(
     inside, end = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
     return piece.removeprefix(inside).removesuffix(end) or piece
 
-# %% ../../nbs/08_deploy/vocabulary.ipynb #voc0ne03
+# %% ../../nbs/08_deploy/vocabulary.ipynb #ca049dbf
 def _wordpiece_kept(
     model: dict,   # of a tokenizer's JSON
     seen: set[str] # pieces
@@ -41,6 +42,7 @@ def _wordpiece_kept(
     prefix = model["continuing_subword_prefix"]
     return seen | _single_pieces({o: o.removeprefix(prefix) for o in model["vocab"]})
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #c52c2dc3
 def _unigram_kept(
     model: dict,   # of a tokenizer's JSON
     seen: set[str] # pieces
@@ -48,6 +50,7 @@ def _unigram_kept(
     "What was seen, single characters, and the piece that sets the score of an unknown one."
     return seen | _single_pieces({o: o for o, _ in model["vocab"]}) | {min(model["vocab"], key=lambda o: o[1])[0]}
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #48e355dd
 def _bpe_kept(
     model: dict,   # of a tokenizer's JSON
     seen: set[str] # pieces
@@ -57,6 +60,7 @@ def _bpe_kept(
     parts = {t[a:b] for t in {texts.get(o, "") for o in seen} for a in range(len(t)) for b in range(a + 1, len(t) + 1)}
     return seen | _single_pieces(texts) | {o for o, text in texts.items() if text in parts}
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #d142fc4e
 def _wordlevel_kept(
     model: dict,   # of a tokenizer's JSON
     seen: set[str] # words
@@ -64,9 +68,10 @@ def _wordlevel_kept(
     "What was seen."
     return seen
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #a2be7bac
 _KEPT = {"WordPiece": _wordpiece_kept, "Unigram": _unigram_kept, "BPE": _bpe_kept, "WordLevel": _wordlevel_kept}
 
-# %% ../../nbs/08_deploy/vocabulary.ipynb #voc0ne05
+# %% ../../nbs/08_deploy/vocabulary.ipynb #09e58d64
 def _renumber(
     parsed: dict,             # a tokenizer's JSON, which is changed
     new: Callable[[int], int] # from a token id to its new one
@@ -82,6 +87,7 @@ def _renumber(
     if parsed["padding"]: parsed["padding"]["pad_id"] = new(parsed["padding"]["pad_id"])
     if parsed["post_processor"]: post(parsed["post_processor"])
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #4292f96a
 def _special_ids(
     tokenizer: Tokenizer # fast: a `tokenizers.Tokenizer`
 ) -> set[int]:           # token ids
@@ -91,7 +97,7 @@ def _special_ids(
     unknown = parsed["model"].get("unk_id"), tokenizer.token_to_id(parsed["model"].get("unk_token") or "")
     return (found | set(unknown)) - {None}
 
-# %% ../../nbs/08_deploy/vocabulary.ipynb #6d706a1a
+# %% ../../nbs/08_deploy/vocabulary.ipynb #1bb58b13
 def kept_tokens(
     tokenizer: Tokenizer, # fast: a `tokenizers.Tokenizer`
     seen: set[int]        # token ids
@@ -102,6 +108,7 @@ def kept_tokens(
     kept = _KEPT[model["type"]](model, {tokenizer.id_to_token(i) for i in seen} - {None})
     return sorted({tokenizer.token_to_id(o) for o in kept} | _special_ids(tokenizer))
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #1e31a1a7
 def _prune_model(
     model: dict,        # of a tokenizer's JSON, which is changed
     new: dict[int, int] # from kept token ids to new ones
@@ -116,6 +123,7 @@ def _prune_model(
     inside, vocab = model.get("continuing_subword_prefix") or "", model["vocab"]
     model["merges"] = [(a, b) for a, b in model["merges"] if {a, b, a + b.removeprefix(inside)} <= vocab.keys()]
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #bbc9df7f
 def prune_tokenizer(
     tokenizer: Tokenizer, # fast: a `tokenizers.Tokenizer`
     kept: list[int]       # from `kept_tokens`
@@ -129,6 +137,7 @@ def prune_tokenizer(
         raise InputError("the tokenizer numbers its tokens in a way that does not survive pruning: export the whole")
     return pruned
 
+# %% ../../nbs/08_deploy/vocabulary.ipynb #85d598b9
 def prune_vocabulary(
     clf: Classifier,  # with an MLP
     texts: list[str], # that it was trained on

@@ -17,11 +17,12 @@ from fastcore.basics import chunked, patch
 
 from ..runtime import Answer, as_read, BATCH, class_name, InputError, TextClassifier
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #efab9764
+# %% ../../nbs/08_deploy/word_counts.ipynb #25253098
 MAX_WORDS = 200_000 # of which counts are kept: 60 MB for four classes; of more, those in the fewest texts are forgotten
 EXAMPLES, LEAST = 3, 5 # texts that are shown of a word; texts that it must be in to be shown
 _SOURCES = re.compile(r"\(([^\W\d_][\w.&-]*)\)"), re.compile(r"\A\W*(?:[^\W\d_][\w.,]* ){0,12}?([^\W\d_][\w.]*)(?: \([^)]{1,40}\))? --? ")
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #d7aa4dee
 class Forms(dict):
     "From a word as typed to twice its row, plus one if it has a capital."
     def __init__(self,
@@ -34,13 +35,14 @@ class Forms(dict):
         self[typed] = found = 2 * row + typed[:1].isupper()
         return found
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #55837b93
 def source_starts(
     text: str # as typed
 ) -> set[int]:
     "Where words begin that stand in brackets, or before a dash at the start."
     return {o.start(1) for pattern in _SOURCES for o in pattern.finditer(text)}
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #48866e57
+# %% ../../nbs/08_deploy/word_counts.ipynb #f7c7878c
 @dataclass
 class Tally:
     "What is counted over some texts."
@@ -60,14 +62,16 @@ class Tally:
         self.decided, self.special, self.moved = np.zeros(C), np.zeros(C), np.zeros(C)
         self.bins, self.number = np.zeros((10, 3)), count() # texts, probability, right answers, by probability
 
-    def column(self,
-        name: str # see `__post_init__`
-    ) -> np.ndarray: # [number of words], or [number of words, C]
-        "What was counted of each word; of word 0, of all that were forgotten."
-        found = self.table[:len(self.forms.rows), self.at[name]]
-        return found if name in ("pull", "decides", "labels") else found[:, 0]
+# %% ../../nbs/08_deploy/word_counts.ipynb #3183e2f0
+@patch
+def column(self:Tally,
+    name: str # see `__post_init__`
+) -> np.ndarray: # [number of words], or [number of words, C]
+    "What was counted of each word; of word 0, of all that were forgotten."
+    found = self.table[:len(self.forms.rows), self.at[name]]
+    return found if name in ("pull", "decides", "labels") else found[:, 0]
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #0b336ae6
+# %% ../../nbs/08_deploy/word_counts.ipynb #f69a9829
 def add_runs(
     keys: np.ndarray,   # [K]
     values: np.ndarray  # [K, columns]
@@ -77,6 +81,7 @@ def add_runs(
     begins = np.flatnonzero(np.diff(keys[order], prepend=-1))
     return order[begins], np.add.reduceat(values[order], begins)
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #bcb18860
 def decision_shares(
     scores: np.ndarray,  # logits, or what else is explained [B, C]
     decided: np.ndarray, # class numbers [B]
@@ -92,6 +97,7 @@ def decision_shares(
     own = pulls[rows, decided[text]] - pulls[rows, second[text]]
     return np.clip(own / np.maximum(between[text], 1e-9), 0, 1)
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #069e20a8
 @patch
 def _uses(self:Tally, answers):
     "Text, row, capital and source of each word of a batch."
@@ -100,6 +106,21 @@ def _uses(self:Tally, answers):
     source = np.fromiter((a in found for text, starts, _ in readings for found in [source_starts(text)] for a in starts), bool)
     return np.repeat(np.arange(len(answers)), [len(o) for _, o, _ in readings]), form >> 1, form & 1, source
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #d6d812f1
+@patch
+def _rows(self:Tally, answers, scores, decided, labels):
+    "For each word of each text: the text, the row of the word, its pulls [K, C], and what is added to the table [K, columns]."
+    text, row, capital, source = self._uses(answers)
+    pulls = np.concatenate([o.attributions for o in answers])
+    first, sums = add_runs(text * (len(self.forms.rows) + 1) + row, np.column_stack([np.ones(len(row)), capital, source, pulls]))
+    text, row, pulls = text[first], row[first], sums[:, 3:]
+    share, known, eye = decision_shares(scores, decided, text, pulls), labels[text] >= 0, np.eye(len(self.names))
+    right, judged = labels[text] == decided[text], (share == 1) & known
+    rows = np.column_stack([sums[:, 0], np.ones(len(row)), sums[:, 1:3], judged, judged & ~right, pulls, share[:, None] * eye[decided[text]],
+                            known[:, None] * eye[labels[text]]])
+    return text, row, pulls, rows
+
+# %% ../../nbs/08_deploy/word_counts.ipynb #d277d276
 @patch
 def add(self:Tally,
     answers: list[Answer], # B answers
@@ -107,25 +128,18 @@ def add(self:Tally,
 ):
     "Count the words of some answers."
     logits, chances = np.stack([o.logits for o in answers]), np.array([[*o.probabilities.values()] for o in answers])
-    scores, eye = chances if self.target == "probabilities" else logits, np.eye(len(self.names))
+    scores = chances if self.target == "probabilities" else logits
     decided = scores.argmax(1)
     self._add_texts(answers, chances, decided, labels)
-    text, row, capital, source = self._uses(answers)
-    if not len(row): return
-    pulls = np.concatenate([o.attributions for o in answers])
-    first, sums = add_runs(text * (len(self.forms.rows) + 1) + row, np.column_stack([np.ones(len(row)), capital, source, pulls]))
-    text, row, pulls = text[first], row[first], sums[:, 3:]
-    share, known, here = decision_shares(scores, decided, text, pulls), labels[text] >= 0, eye[decided[text]]
-    right, judged = labels[text] == decided[text], (share == 1) & known
-    rows = np.column_stack([sums[:, 0], np.ones(len(row)), sums[:, 1:3], judged, judged & ~right, pulls, share[:, None] * here,
-                            known[:, None] * eye[labels[text]]])
+    if not any(len(o.attributions) for o in answers): return
+    text, row, pulls, rows = self._rows(answers, scores, decided, labels)
     self._grow()
     first_of_row, added = add_runs(row, rows)
     self.table[row[first_of_row]] += added
     self._show(answers, text, row, pulls, decided)
     if len(self.forms.rows) > MAX_WORDS: self._forget()
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #9e46357c
+# %% ../../nbs/08_deploy/word_counts.ipynb #05dc8028
 @patch
 def _add_texts(self:Tally, answers, chances, decided, labels):
     "Count what is of texts, not of words: decisions, sums, and how probable they were."
@@ -137,6 +151,7 @@ def _add_texts(self:Tally, answers, chances, decided, labels):
     sure = chances.max(1)
     np.add.at(self.bins, np.minimum((10 * sure[known]).astype(int), 9), np.column_stack([np.ones(known.sum()), sure[known], right[known]]))
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #ac25f351
 @patch
 def _grow(self:Tally):
     "Room for new words."
@@ -144,6 +159,7 @@ def _grow(self:Tally):
     more = max(more, len(self.table))
     self.table, self.least = np.pad(self.table, ((0, more), (0, 0))), np.pad(self.least, (0, more))
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #44e42930
 @patch
 def _show(self:Tally, answers, text, row, pulls, decided):
     "Keep the texts in which a word pulls most, if it is in enough of them."
@@ -158,6 +174,7 @@ def _show(self:Tally, answers, text, row, pulls, decided):
         (heapq.heappush if len(kept) < EXAMPLES else heapq.heapreplace)(kept, example)
         if len(kept) == EXAMPLES: self.least[r] = kept[0][0]
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #8b9d8e60
 @patch
 def _forget(self:Tally):
     "Leave the words that are in the most texts half of the room, and add up the others in row 0."
@@ -180,7 +197,7 @@ def examples(self:Tally,
     kept = sorted(self.shown.get(row, []), key=lambda o: (-o[0], o[1]))
     return [dict(before=a, word=word, after=b, decided=self.names[c]) for _, _, (a, word, b), c in kept]
 
-# %% ../../nbs/08_deploy/word_counts.ipynb #124f4b42
+# %% ../../nbs/08_deploy/word_counts.ipynb #edda3986
 _END = object() # of the labels
 
 def numbered(
@@ -197,6 +214,7 @@ def numbered(
         yield o, numbers[label]
     if next(rest, _END) is not _END: raise InputError("there are more labels than texts: give one for each text")
 
+# %% ../../nbs/08_deploy/word_counts.ipynb #2591f769
 def target_of(
     clf: TextClassifier # perhaps edited
 ) -> str | None:        # None if it does not say

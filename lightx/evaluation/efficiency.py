@@ -14,17 +14,19 @@ import torch
 
 from ..runtime import InputError
 
-# %% ../../nbs/06_evaluation/efficiency.ipynb #b9d7ccdf
+# %% ../../nbs/06_evaluation/efficiency.ipynb #1d146a56
 def _weights(model):
     "The tensors that a model keeps; those of a quantized layer lie in a tuple, and not among its parameters."
     return [o for kept in model.state_dict().values() for o in (kept if isinstance(kept, tuple) else (kept,)) if isinstance(o, torch.Tensor)]
 
+# %% ../../nbs/06_evaluation/efficiency.ipynb #cfdf2dc6
 def n_parameters(
     model # any module
 ) -> int:
     "Numbers that a model consists of, but for tables of where they lie."
     return sum(o.numel() for o in _weights(model) if o.dtype not in (torch.bool, torch.int32, torch.int64))
 
+# %% ../../nbs/06_evaluation/efficiency.ipynb #b261a61d
 def n_bytes(
     model # any module
 ) -> int:
@@ -47,7 +49,7 @@ def latency(
         if i >= warmup: times.append(time.perf_counter() - start)
     return float(np.median(times))
 
-# %% ../../nbs/06_evaluation/efficiency.ipynb #715b1cd1
+# %% ../../nbs/06_evaluation/efficiency.ipynb #713b4da4
 def peak_resident_memory() -> int: # bytes
     "The highest resident memory of this process so far."
     status = Path("/proc/self/status")
@@ -58,12 +60,14 @@ def peak_resident_memory() -> int: # bytes
     unit = 1 if sys.platform == "darwin" else 1024 # macOS counts bytes, other systems KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
+# %% ../../nbs/06_evaluation/efficiency.ipynb #93a9e859
 def _measure(make, run, pipe):
     "In a fresh process: growth of the resident memory while a model is made and run."
     before = peak_resident_memory()
     with torch.no_grad(): run(make())
     pipe.send(peak_resident_memory() - before)
 
+# %% ../../nbs/06_evaluation/efficiency.ipynb #7b53e316
 def peak_memory(
     make, # a function of a module, without arguments, that makes the model
     run   # a function of a module that runs it once
@@ -75,7 +79,7 @@ def peak_memory(
     try: return here.recv()
     finally: process.join()
 
-# %% ../../nbs/06_evaluation/efficiency.ipynb #51020856
+# %% ../../nbs/06_evaluation/efficiency.ipynb #3a9d0258
 def forward_batch(
     model,            # a student or a transformer
     texts: int = 32,  # B
@@ -87,6 +91,7 @@ def forward_batch(
     ids = torch.arange(texts * tokens, device=device).reshape(texts, tokens) % vocab
     return model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
+# %% ../../nbs/06_evaluation/efficiency.ipynb #37162b07
 def costs(
     make # a function of a module, without arguments, that makes the model
 ) -> dict[str, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 
 from ..runtime import colour
 
@@ -23,7 +24,7 @@ def mean_std(
     "Mean, standard deviation (n - 1) and count of the values of each group."
     return rows.groupby(by, dropna=False)["value"].agg(mean="mean", std="std", n="count")
 
-# %% ../../nbs/06_evaluation/plots.ipynb #19290ec1
+# %% ../../nbs/06_evaluation/plots.ipynb #127971b8
 def apart(
     values: list[float], # where N labels belong
     least: float         # distance between two labels
@@ -36,6 +37,16 @@ def apart(
         placed[:-1], placed[1:] = placed[:-1] - short / 2, placed[1:] + short / 2
     return placed[np.argsort(order)].tolist()
 
+# %% ../../nbs/06_evaluation/plots.ipynb #db717381
+def _reference_lines(ax, lines):
+    "Horizontal lines with their names beside the axes, where no curve can hide them, and apart from each other."
+    for i, value in enumerate(lines.values()): ax.axhline(100 * value, ls=(0, (4, 1 + 2 * i)), lw=1, color="0.35")
+    low, high = ax.get_ylim()
+    for name, place in zip(lines or {}, apart([100 * o for o in lines.values()], (high - low) / 18)):
+        ax.annotate(name, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="0.35", annotation_clip=False)
+    ax.set(ylim=(low, high))
+
+# %% ../../nbs/06_evaluation/plots.ipynb #3eceb2fa
 def plot_alpha(
     curves: dict[str, pd.DataFrame],       # name -> tidy accuracies with columns alpha, value
     lines: dict[str, float] | None = None, # name -> accuracy that does not depend on alpha
@@ -49,16 +60,12 @@ def plot_alpha(
         ax.errorbar(stat.index, 100 * stat["mean"], yerr=100 * stat["std"].fillna(0), fmt="o-", ms=4, capsize=3, label=name)
     for i, (name, accuracies) in enumerate((points or {}).items()):
         ax.plot(list(accuracies), [100 * o for o in accuracies.values()], "*", ms=11, color=f"C{len(curves) + i}", label=name)
-    for i, value in enumerate((lines or {}).values()): ax.axhline(100 * value, ls=(0, (4, 1 + 2 * i)), lw=1, color="0.35")
-    low, high = ax.get_ylim()
-    # Labels stand beside the axes, where no curve can hide them, and apart from each other.
-    for name, place in zip(lines or {}, apart([100 * o for o in (lines or {}).values()], (high - low) / 18)):
-        ax.annotate(name, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="0.35", annotation_clip=False)
-    ax.set(xlabel="alpha (weight of the labels)", ylabel="accuracy, %", ylim=(low, high))
+    _reference_lines(ax, lines or {})
+    ax.set(xlabel="alpha (weight of the labels)", ylabel="accuracy, %")
     ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
     return ax
 
-# %% ../../nbs/06_evaluation/plots.ipynb #5de2b77b
+# %% ../../nbs/06_evaluation/plots.ipynb #c3d66c7e
 @dataclass
 class ColouredText:
     "A text with the attributions of one class; shows itself as coloured pieces in a notebook."
@@ -66,15 +73,19 @@ class ColouredText:
     attributions: np.ndarray # [n], of the class
     label: str               # the class
 
-    def _repr_html_(self):
-        shares = np.asarray(self.attributions) / (np.abs(self.attributions).max() or 1)
-        spans = [f'<span style="background:{colour(s)};padding:1px 2px;border-radius:3px" title="{a:+.3f}">{html.escape(p)}</span>'
-                 for p, s, a in zip(self.pieces, shares, self.attributions)]
-        return f'<p><b>{html.escape(self.label)}</b>&ensp;{" ".join(spans)}</p>'
+# %% ../../nbs/06_evaluation/plots.ipynb #331edfc5
+@patch
+def _repr_html_(self:ColouredText):
+    shares = np.asarray(self.attributions) / (np.abs(self.attributions).max() or 1)
+    spans = [f'<span style="background:{colour(s)};padding:1px 2px;border-radius:3px" title="{a:+.3f}">{html.escape(p)}</span>'
+             for p, s, a in zip(self.pieces, shares, self.attributions)]
+    return f'<p><b>{html.escape(self.label)}</b>&ensp;{" ".join(spans)}</p>'
 
-    def __str__(self):
-        order = np.argsort(-np.abs(self.attributions), kind="stable")[:5]
-        return f"{self.label}: " + ", ".join(f"{self.pieces[i]} {self.attributions[i]:+.3f}" for i in order)
+# %% ../../nbs/06_evaluation/plots.ipynb #ac3e214f
+@patch
+def __str__(self:ColouredText):
+    order = np.argsort(-np.abs(self.attributions), kind="stable")[:5]
+    return f"{self.label}: " + ", ".join(f"{self.pieces[i]} {self.attributions[i]:+.3f}" for i in order)
 
 # %% ../../nbs/06_evaluation/plots.ipynb #311362ff
 def coloured_text(

@@ -26,7 +26,7 @@ from ..student import new_student
 from ..teacher import load_teacher
 from ..training import NEED_UNLABELLED, predict_student, Task, train
 
-# %% ../../nbs/07_experiments/alpha_sweep.ipynb #f8c53bd9
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #d60dfd69
 MOST_ALPHAS = 1000
 
 def parse_alphas(
@@ -43,6 +43,7 @@ def parse_alphas(
     except (ValueError, ZeroDivisionError):
         raise InputError(f"alphas {brief(text)}: give first:last:step, such as 0:1:0.1, or a list, such as 0,0.1,0.5") from None
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #6b40b352
 def checked_alphas(
     alphas: list[float] # weights of the labels
 ) -> list[float]:       # with the six digits that the name of a run has
@@ -63,7 +64,7 @@ def run_path(
     rest = {k: v for k, v in parameters.items() if k not in ("alpha", "seed", "result")}
     return Path(out)/f"alpha_{parameters['alpha']:g}_seed_{parameters['seed']}_{content_key(rest, made_of, lightx.__version__)[:8]}.json"
 
-# %% ../../nbs/07_experiments/alpha_sweep.ipynb #a5a48435
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #9aee8490
 def row_maker(
     prepared: Prepared, # corpus and teacher
     n_per_class: int    # texts a class
@@ -74,6 +75,7 @@ def row_maker(
         return [dict(data=prepared.name, method=method, n_per_class=n_per_class, **more, metric=k, value=v) for k, v in scores.items()]
     return rows
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #30730c63
 def sweep_references(
     prepared: Prepared, # corpus and teacher
     n_per_class: int    # for the rows
@@ -103,7 +105,7 @@ def methods_beside(
         found += rows(name, predict_student(student, prepared.test).numpy(), seed=seed)
     return found
 
-# %% ../../nbs/07_experiments/alpha_sweep.ipynb #4ba44906
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #1f494e80
 def bert_base(
     num_labels: int = 4 # C
 ):
@@ -111,12 +113,14 @@ def bert_base(
     from transformers import BertConfig, BertForSequenceClassification
     return BertForSequenceClassification(BertConfig(num_labels=num_labels))
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #2ba9a79c
 def load_model(
     folder: str # of a fine-tuned teacher
 ):
     "The model of a teacher: for measuring costs."
     return load_teacher(folder, max_length=1).model
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #6fae58fc
 def sweep_costs(
     prepared: Prepared, # corpus and teacher
     n_per_class: int    # for the rows
@@ -127,7 +131,7 @@ def sweep_costs(
     found = {method: costs(o) for method, o in tqdm(make.items(), desc="measure costs", unit="model")}
     return [dict(data=prepared.name, method=m, n_per_class=n_per_class, metric=k, value=v) for m, o in found.items() for k, v in o.items()]
 
-# %% ../../nbs/07_experiments/alpha_sweep.ipynb #cdf6c83e
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #599d856b
 def keep_rows(
     out: Path,          # folder of the sweep
     name: str,          # what is kept
@@ -139,6 +143,7 @@ def keep_rows(
     if (file := Path(out)/f"{name}_{key}.json").exists(): return
     write_results(file, provenance(data={prepared.name: {k: fingerprint(o) for k, o in prepared.texts.items()}}), compute())
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #c50e72cd
 def sweep(
     out: str | Path,            # folder of the runs, the results and the report
     alphas: list[float],        # weights of the labels
@@ -158,6 +163,7 @@ def sweep(
     with claim(out, new=False):
         return _sweep(out, alphas, seeds, jobs, chosen, engine, beside, with_costs)
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #5b60f6d7
 def _sweep(out, alphas, seeds, jobs, chosen, engine, beside, with_costs):
     "The work, when all is checked."
     n, rest = chosen["n_per_class"], "rest" if set(beside) & set(NEED_UNLABELLED) else ""
@@ -172,7 +178,7 @@ def _sweep(out, alphas, seeds, jobs, chosen, engine, beside, with_costs):
     if with_costs: keep_rows(out, "costs", prepared, lambda: sweep_costs(prepared, n))
     return collect(out)
 
-# %% ../../nbs/07_experiments/alpha_sweep.ipynb #e7a0e820
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #5395fe67
 CURVE = ["xai_weight", "baseline_weight", "embed_std"] # what tells the curves of one folder apart
 
 def curve_name(
@@ -184,6 +190,7 @@ def curve_name(
     matched = f", baseline x {baseline_weight:g}" if baseline_weight else ""
     return f"XAI x {xai_weight:g}{matched}, start N(0, {embed_std:g}²)"
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #7495b051
 def alpha_curves(
     rows: pd.DataFrame,      # from `read_results`
     metric: str = "accuracy" # which of them
@@ -192,6 +199,7 @@ def alpha_curves(
     mine = rows[(rows.method == "lightx") & (rows.metric == metric) & rows.alpha.notna()]
     return {curve_name(*key): o for key, o in mine.groupby(CURVE)}
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #0549cbed
 def summary(
     rows: pd.DataFrame # from `read_results`
 ) -> pd.DataFrame:     # columns model, alpha, accuracy, std, seeds
@@ -201,11 +209,12 @@ def summary(
     fixed = mean_std(rows[(rows.metric == "accuracy") & (rows.method != "lightx")], "method")
     return pd.DataFrame(table + [dict(model=m, alpha=None, accuracy=o["mean"], std=o["std"], seeds=int(o["n"])) for m, o in fixed.iterrows()])
 
-# %% ../../nbs/07_experiments/alpha_sweep.ipynb #37e6bf8f
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #dc2264bc
 READS = {"best_unlabelled": "unlabelled texts too", "tfidf_svm_teacher": "unlabelled texts too", "tfidf_svm_whole": "whole texts"}
 SHOWN = {"tfidf_svm": "TF-IDF + SVM", "tfidf_svm_whole": "TF-IDF + SVM", "tfidf_svm_teacher": "TF-IDF + SVM, the teacher's labels",
          "ce": "plain MLP, labels alone", "lightx": "plain MLP, alpha = 0.1"}
 
+# %% ../../nbs/07_experiments/alpha_sweep.ipynb #868aa18b
 def standing(
     rows: pd.DataFrame # from `read_results`
 ) -> pd.DataFrame:     # columns model, reads, accuracy, std, macro_f1, seeds; the most accurate first

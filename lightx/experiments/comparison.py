@@ -41,7 +41,7 @@ def teacher_occlusion(
     def compute(): return np.concatenate(occlusion(partial(predict_logits, teacher.model, pad_id=teacher.pad_id, progress=progress), ids))
     return np.split(cached_array("occlusion", content_key(run_settings(teacher), ids), compute), np.cumsum([len(o) for o in ids])[:-1])
 
-# %% ../../nbs/07_experiments/comparison.ipynb #c5429b5e
+# %% ../../nbs/07_experiments/comparison.ipynb #1407b123
 def student_logits(
     student,               # in eval mode
     ids: list[list[int]],  # N lists of token ids
@@ -50,6 +50,7 @@ def student_logits(
     "Logits of texts that have no labels."
     return predict_student(student, Examples(ids, [0] * len(ids), pad_id=pad_id))
 
+# %% ../../nbs/07_experiments/comparison.ipynb #1769d6b8
 def mean_faithfulness(
     decide,                   # N lists of token ids -> logits [N, C]
     ids: list[list[int]],     # N lists of token ids
@@ -58,6 +59,7 @@ def mean_faithfulness(
     "Mean comprehensiveness and sufficiency."
     return {k: float(v.mean()) for k, v in faithfulness(decide, ids, values).items()}
 
+# %% ../../nbs/07_experiments/comparison.ipynb #744b25cf
 @torch.no_grad()
 def explanation_measures(
     student,        # with `explain`, in eval mode
@@ -85,7 +87,7 @@ def measure_student(
     found |= {f"occlusion_{k}": v for k, v in other.items()}
     return found | (explanation_measures(student, prepared, decide) if hasattr(student, "explain") else {})
 
-# %% ../../nbs/07_experiments/comparison.ipynb #10f24cf5
+# %% ../../nbs/07_experiments/comparison.ipynb #4bc0dc2d
 def load_student(
     kind: type, # class of the student: named, so that its module is imported before anything is measured
     file: str   # from `torch.save`
@@ -93,6 +95,7 @@ def load_student(
     "A student from a file."
     return torch.load(file, weights_only=False)
 
+# %% ../../nbs/07_experiments/comparison.ipynb #485c6272
 def method_costs(
     name: str, # see `lightx.training.find_method`
     task: Task # what it is made for
@@ -103,7 +106,7 @@ def method_costs(
         torch.save(student, f"{d}/student.pt")
         return costs(partial(load_student, type(student), f"{d}/student.pt"))
 
-# %% ../../nbs/07_experiments/comparison.ipynb #bd9e3694
+# %% ../../nbs/07_experiments/comparison.ipynb #c6a108a9
 def method_path(
     out: Path,       # folder of the comparison
     parameters: dict, # of the run
@@ -115,6 +118,7 @@ def method_path(
     key = content_key(rest, made_of, lightx.__version__, Path(file).read_text(encoding="utf-8") if file else "")[:8]
     return as_result(out) + f"/method_{name}_{parameters['n_per_class']}_{key}_seed_{{seed}}.json"
 
+# %% ../../nbs/07_experiments/comparison.ipynb #5a9660cd
 def shared_teacher(
     chosen: dict,    # parameters of `07_experiments/method.ipynb`
     n_per_class: int # texts a class that it is fine-tuned on; 0 takes all
@@ -124,7 +128,7 @@ def shared_teacher(
     few = balanced(corpus["train"], n_per_class, chosen["data_seed"])
     return load_finetuned(chosen["teacher"], few, chosen["max_length"], chosen["teacher_epochs"], chosen["teacher_lr"]).model.name_or_path
 
-# %% ../../nbs/07_experiments/comparison.ipynb #1ef631da
+# %% ../../nbs/07_experiments/comparison.ipynb #61bc0260
 def comparison_references(
     prepared: Prepared, # of one number of texts
     methods: list[str], # whose students are measured
@@ -139,6 +143,15 @@ def comparison_references(
     for name in tqdm(methods, desc="measure costs", unit="method"): found[name] = method_costs(name, task)
     return [row | dict(method=m.rpartition(":")[2], metric=k, value=v) for m, o in found.items() for k, v in o.items()]
 
+# %% ../../nbs/07_experiments/comparison.ipynb #ff15ca07
+def _references(out, prepared, methods, n):
+    "Write the rows that do not depend on the seed, if they are not there."
+    splits = {split: fingerprint(o) for split, o in prepared.texts.items()}
+    file = Path(out)/f"references_{prepared.name}_{n}_{content_key(prepared.key, methods)[:8]}.json"
+    if file.exists(): return
+    write_results(file, provenance(data={prepared.name: splits}), comparison_references(prepared, methods, dict(data=prepared.name, n_per_class=n)))
+
+# %% ../../nbs/07_experiments/comparison.ipynb #596b24af
 def compare(
     out: str | Path,         # folder of the runs, the results and the report
     methods: list[str],      # see `lightx.training.find_method`
@@ -159,6 +172,7 @@ def compare(
     with claim(out, new=False):
         return _compare(out, methods, n_per_class, seeds, jobs, chosen, engine)
 
+# %% ../../nbs/07_experiments/comparison.ipynb #9cb2f955
 def _compare(out, methods, n_per_class, seeds, jobs, chosen, engine):
     "The work, when all is checked."
     budgets = sorted(n_per_class, key=lambda n: n or np.inf, reverse=True)
@@ -176,13 +190,6 @@ def _compare(out, methods, n_per_class, seeds, jobs, chosen, engine):
     check_made_alike(out, "method_*.json", runs)
     run_all(runs, jobs, engine, "method")
     return collect(out, ("method_*.json", "references_*.json"), "methods")
-
-def _references(out, prepared, methods, n):
-    "Write the rows that do not depend on the seed, if they are not there."
-    splits = {split: fingerprint(o) for split, o in prepared.texts.items()}
-    file = Path(out)/f"references_{prepared.name}_{n}_{content_key(prepared.key, methods)[:8]}.json"
-    if file.exists(): return
-    write_results(file, provenance(data={prepared.name: splits}), comparison_references(prepared, methods, dict(data=prepared.name, n_per_class=n)))
 
 # %% ../../nbs/07_experiments/comparison.ipynb #5e5cd6f2
 def paired_differences(

@@ -21,23 +21,26 @@ from ..runtime import brief, check_numbers, InputError, log, Reader
 from ..teacher import align_classes, load_finetuned, load_teacher, Teacher
 from ..training import Examples
 
-# %% ../../nbs/07_experiments/file_teacher.ipynb #3a13a856
+# %% ../../nbs/07_experiments/file_teacher.ipynb #ad7c2ae2
 def is_predictions(
     teacher # as it was asked for
 ) -> bool:
     "Whether a teacher is a file of predictions."
     return isinstance(teacher, (str, Path)) and Path(teacher).suffix.lower() in (".csv", ".parquet")
 
-def _source(data, text, label, names, teacher):
-    "A corpus, and its texts in the order of the file; without labels it gets those that the file of predictions decides."
-    path = Path(data).expanduser() if isinstance(data, (str, Path)) and is_predictions(data) else None
-    if path is None or label in read_cells(path).columns:
-        corpus = load_corpus(data, text, label, names)
-        return corpus, load_texts(data, "train", text, label) if path else corpus["train"]["text"][:]
-    rows, told = load_texts(path, text=text), read_cells(teacher)
+# %% ../../nbs/07_experiments/file_teacher.ipynb #adb07b72
+def _classes(told, where, text, label, names):
+    "The classes that a file of predictions names, by its labels or by its columns."
     given = [o for o in labels_of(told[label].tolist()) if o] if label in told.columns else [o for o in told.columns if o != text]
     classes = list(ordered(given, names.split(",") if names else None).values()) if given else []
-    if len(classes) < 2: raise InputError(f"{teacher}: it has columns {listed(told.columns)}: give one called {label}, or one for each class")
+    if len(classes) < 2: raise InputError(f"{where}: it has columns {listed(told.columns)}: give one called {label}, or one for each class")
+    return classes
+
+# %% ../../nbs/07_experiments/file_teacher.ipynb #59df16b0
+def _decided(path, teacher, text, label, names):
+    "A corpus of texts without labels, which gets those that a file of predictions decides, and the texts in the order of their file."
+    rows, told = load_texts(path, text=text), read_cells(teacher)
+    classes = _classes(told, teacher, text, label, names)
     found = read_predictions(teacher, classes, rows, text, label)
     kept = [o for o in rows if o.strip() in found]
     if not kept: raise InputError(f"{teacher}: none of its texts is one of {path}: write them alike")
@@ -45,7 +48,16 @@ def _source(data, text, label, names, teacher):
     df = pd.DataFrame({"text": kept, "label": [classes[found[o.strip()].argmax()] for o in kept]})
     return to_corpus({"train": df}, {"train": path}), rows
 
-# %% ../../nbs/07_experiments/file_teacher.ipynb #a4887cf6
+# %% ../../nbs/07_experiments/file_teacher.ipynb #5f65e6fb
+def _source(data, text, label, names, teacher):
+    "A corpus, and its texts in the order of the file; without labels it gets those that the file of predictions decides."
+    path = Path(data).expanduser() if isinstance(data, (str, Path)) and is_predictions(data) else None
+    if path is None or label in read_cells(path).columns:
+        corpus = load_corpus(data, text, label, names)
+        return corpus, load_texts(data, "train", text, label) if path else corpus["train"]["text"][:]
+    return _decided(path, teacher, text, label, names)
+
+# %% ../../nbs/07_experiments/file_teacher.ipynb #e8ac448e
 def load_base(
     name: str,         # a model whose tokenizer and words a student starts from
     names: list[str],  # C class names
@@ -56,6 +68,7 @@ def load_base(
         torch.manual_seed(0) # a fresh head is part of the key by which its words' vectors are found again
         return load_teacher(name, names, max_length)
 
+# %% ../../nbs/07_experiments/file_teacher.ipynb #19b82cfa
 def said_of(
     texts: list[str],               # N texts
     labels: list[int],              # their class numbers
@@ -71,6 +84,7 @@ def said_of(
     own = np.where(np.eye(classes, dtype=bool), SURE, (1 - SURE) / (classes - 1))
     return np.stack([found.get(o, own[c]) for o, c in zip(keys, labels)])
 
+# %% ../../nbs/07_experiments/file_teacher.ipynb #f29fec41
 def asked(
     teacher: Teacher,       # fine-tuned
     ids: list[list[int]],   # N lists of token ids
@@ -80,7 +94,6 @@ def asked(
     once = list(dict.fromkeys(map(tuple, ids)))
     place = {o: i for i, o in enumerate(once)}
     return as_probabilities(corpus_logits(teacher, [*map(list, once)], progress))[[place[tuple(o)] for o in ids]]
-
 
 # %% ../../nbs/07_experiments/file_teacher.ipynb #e98bc29f
 def predicted_examples(
@@ -98,7 +111,31 @@ def predicted_examples(
     if made.explained.any(): made.attributions = pad_sequence([*map(torch.from_numpy, filled)], batch_first=True)
     return made
 
-# %% ../../nbs/07_experiments/file_teacher.ipynb #ed6bec77
+# %% ../../nbs/07_experiments/file_teacher.ipynb #30ff4e06
+def _of_tests(test, ids, names, ask, found):
+    "A teacher's logits of the test texts; None where a file does not have them all."
+    if found is not None and not all(o.strip() in found for o in test["text"][:]): return None
+    logits = as_logits(ask(test["text"][:], ids, test["label"][:]))
+    warn_guessing(logits, test["label"], names)
+    return logits
+
+# %% ../../nbs/07_experiments/file_teacher.ipynb #c5056fb2
+def _more(source, train, few, column, model, max_length, ask, found):
+    "Token ids of texts without labels, and the teacher's logits of those that it says something of."
+    if not source: return None
+    taken = set(few["text"])
+    texts = [o for o in unlabelled_texts(source, train, column) if o not in taken and (found is None or o.strip() in found)]
+    if not texts: raise InputError(f"unlabelled {brief(source)}: no text is left there that is not a training text and has a prediction: give others")
+    ids = tokenize(model.tokenizer, texts, max_length)
+    return ids, as_logits(ask(texts, ids, [0] * len(texts)))
+
+# %% ../../nbs/07_experiments/file_teacher.ipynb #d3b22d08
+def _scored(words, model, texts, chances, max_length, where):
+    "Words with scores as attributions of texts."
+    reader = Reader(model.tokenizer.backend_tokenizer, max_length)
+    return scaled(spread_scores(words, reader, texts, chances.argmax(1), chances.shape[1]), as_logits(chances), where)
+
+# %% ../../nbs/07_experiments/file_teacher.ipynb #2b000cb2
 def prepare_predictions(
     data,                       # see `lightx.data.load_corpus`; or a file without labels, for a file of predictions
     teacher: str = "minilm",    # a file of predictions; or a model, which is asked for its decisions alone
@@ -129,31 +166,11 @@ def prepare_predictions(
     def ask(texts, ids, labels): # probabilities
         return said_of(texts, labels, found, len(names), teacher) if file else asked(model, ids, progress)
     chances = ask(few["text"][:], ids, few["label"][:])
-    values = None
-    if words is not None:
-        reader = Reader(model.tokenizer.backend_tokenizer, max_length)
-        values = scaled(spread_scores(words, reader, few["text"][:], chances.argmax(1), len(names)), as_logits(chances), scores)
+    values = None if words is None else _scored(words, model, few["text"][:], chances, max_length, scores)
     return Prepared(model, ids, None, predicted_examples(ids, few["label"], chances, model.pad_id, values), name=corpus_name(data), names=names,
                     test=Examples(test_ids, test["label"], pad_id=model.pad_id), test_logits=_of_tests(test, test_ids, names, ask, found),
                     unseen=None, unseen_explanations=None, unseen_texts=[], texts={"train": few, "test": test}, max_length=max_length,
                     unlabelled=_more(unlabelled, corpus["train"], few, text, model, max_length, ask, found))
-
-# %% ../../nbs/07_experiments/file_teacher.ipynb #4f65ab60
-def _of_tests(test, ids, names, ask, found):
-    "A teacher's logits of the test texts; None where a file does not have them all."
-    if found is not None and not all(o.strip() in found for o in test["text"][:]): return None
-    logits = as_logits(ask(test["text"][:], ids, test["label"][:]))
-    warn_guessing(logits, test["label"], names)
-    return logits
-
-def _more(source, train, few, column, model, max_length, ask, found):
-    "Token ids of texts without labels, and the teacher's logits of those that it says something of."
-    if not source: return None
-    taken = set(few["text"])
-    texts = [o for o in unlabelled_texts(source, train, column) if o not in taken and (found is None or o.strip() in found)]
-    if not texts: raise InputError(f"unlabelled {brief(source)}: no text is left there that is not a training text and has a prediction: give others")
-    ids = tokenize(model.tokenizer, texts, max_length)
-    return ids, as_logits(ask(texts, ids, [0] * len(texts)))
 
 # %% ../../nbs/07_experiments/file_teacher.ipynb #cc8e4dac
 def decided_by(

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..data import decoded, labels_of, listed, shown, unpacked
-from ..runtime import atomic_path, InputError, match_names, Reader, softmax
+from ..data import decoded, labels_of, listed, unpacked
+from ..runtime import atomic_path, brief, InputError, match_names, Reader, softmax
 
-# %% ../../nbs/07_experiments/predictions.ipynb #771e6841
+# %% ../../nbs/07_experiments/predictions.ipynb #bf3799ce
 LEAST = 1e-12 # probability: none is zero, whose logarithm would be infinite
 
 def as_probabilities(
@@ -25,6 +25,7 @@ def as_probabilities(
     "Softmax in double precision."
     return softmax(logits.astype(np.float64))
 
+# %% ../../nbs/07_experiments/predictions.ipynb #b7744904
 def as_logits(
     chances: np.ndarray # probabilities [N, C], float64
 ) -> np.ndarray:        # [N, C], float32, with a sum of zero
@@ -32,7 +33,7 @@ def as_logits(
     logs = np.log(np.maximum(chances, LEAST))
     return (logs - logs.mean(1, keepdims=True)).astype(np.float32)
 
-# %% ../../nbs/07_experiments/predictions.ipynb #587ff273
+# %% ../../nbs/07_experiments/predictions.ipynb #d51b7e4c
 def write_predictions(
     path: str | Path,     # a `.csv` file
     texts: list[str],     # N texts
@@ -44,6 +45,7 @@ def write_predictions(
     df.insert(0, "text", list(texts))
     with atomic_path(path) as tmp: df.to_csv(tmp, index=False)
 
+# %% ../../nbs/07_experiments/predictions.ipynb #b496e0c8
 def read_cells(
     path: str | Path # of a `.csv` or `.parquet` file
 ) -> pd.DataFrame:   # of str, and of numbers where Parquet has them
@@ -63,9 +65,10 @@ def read_cells(
         raise InputError(f"{path}: its rows have more fields than its header: put texts with separators in quotes")
     return df.fillna("")
 
-# %% ../../nbs/07_experiments/predictions.ipynb #e8bb14a6
+# %% ../../nbs/07_experiments/predictions.ipynb #74432aa0
 SURE = 0.9 # probability of a label that stands alone
 
+# %% ../../nbs/07_experiments/predictions.ipynb #f5f2f5ab
 def class_places(
     labels: list[str], # any
     names: list[str]   # C class names
@@ -76,6 +79,16 @@ def class_places(
     if not any(o is not None for o in place) and all(o.isdecimal() and int(o) < len(names) for o in found): place = list(map(int, found))
     return dict(zip(found, place))
 
+# %% ../../nbs/07_experiments/predictions.ipynb #096f2d1f
+def _checked_sums(chances, where):
+    "Probabilities whose rows sum to 1; a row that is off by rounding is divided by its sum."
+    sums = chances.sum(1)
+    if (off := np.abs(sums - 1) > 0.02).any():
+        row = off.argmax()
+        raise InputError(f"{where}, row {row + 1}: its probabilities sum to {sums[row]:.3f}: they must sum to 1")
+    return np.where(np.abs(sums - 1)[:, None] > 1e-9, chances / sums[:, None], chances) # what sums to 1 keeps its bits
+
+# %% ../../nbs/07_experiments/predictions.ipynb #ea5c85fc
 def _from_columns(df, columns, where):
     "Probabilities of a table's class columns; rows without any are not numbers."
     raw = df[columns].astype(str).apply(lambda o: o.str.strip())
@@ -86,24 +99,32 @@ def _from_columns(df, columns, where):
     for what, wrong in faults.items():
         if wrong.any():
             row, c = np.argwhere(wrong)[0]
-            raise InputError(f"{where}, row {row + 1}: {columns[c]} is {shown(raw.iloc[row, c])}, {what}: give each class a number from 0 to 1")
-    sums = chances.sum(1)
-    if (off := np.abs(sums - 1) > 0.02).any():
-        row = off.argmax()
-        raise InputError(f"{where}, row {row + 1}: its probabilities sum to {sums[row]:.3f}: they must sum to 1")
-    return np.where(np.abs(sums - 1)[:, None] > 1e-9, chances / sums[:, None], chances) # what sums to 1 keeps its bits
+            raise InputError(f"{where}, row {row + 1}: {columns[c]} is {brief(raw.iloc[row, c])}, {what}: give each class a number from 0 to 1")
+    return _checked_sums(chances, where)
 
+# %% ../../nbs/07_experiments/predictions.ipynb #78959861
 def _from_labels(cells, names, where):
     "Probabilities of labels; rows without any are not numbers."
     made = [o or "" for o in labels_of(cells)]
     place, chances = class_places([o for o in made if o], names), np.full((len(made), len(names)), (1 - SURE) / (len(names) - 1))
     for row, o in enumerate(made):
         if not o: chances[row] = np.nan
-        elif place[o] is None: raise InputError(f"{where}, row {row + 1}: label {shown(o)} is not among the classes ({listed(names)})")
+        elif place[o] is None: raise InputError(f"{where}, row {row + 1}: label {brief(o)} is not among the classes ({listed(names)})")
         else: chances[row, place[o]] = SURE
     return chances
 
-# %% ../../nbs/07_experiments/predictions.ipynb #ac731ed8
+# %% ../../nbs/07_experiments/predictions.ipynb #151ee43c
+def _by_text(texts, chances, path):
+    "Probabilities by text; rows without any are left out."
+    found = {}
+    for row, (key, p) in enumerate(zip(texts, chances), 1):
+        if np.isnan(p).any(): continue
+        if not np.array_equal(found.setdefault(str(key).strip(), p), p):
+            raise InputError(f"{path}, row {row}: another prediction for the same text above: keep one")
+    if not found: raise InputError(f"{path}: no row has a prediction: fill in some")
+    return found
+
+# %% ../../nbs/07_experiments/predictions.ipynb #2c26afb7
 def read_predictions(
     path: str | Path,     # of the file
     names: list[str],     # C class names
@@ -119,15 +140,18 @@ def read_predictions(
     else: raise InputError(f"{path}: it has columns {listed(df.columns)}: give one called {label}, or one for each class ({listed(names)})")
     if text not in df.columns and len(df) != len(rows):
         raise InputError(f"{path}: {len(df):,} rows for {len(rows):,} of the data: give one for each in their order, or a column {text}")
-    found = {}
-    for row, (key, p) in enumerate(zip(df[text].tolist() if text in df.columns else rows, chances), 1):
-        if np.isnan(p).any(): continue
-        if not np.array_equal(found.setdefault(str(key).strip(), p), p):
-            raise InputError(f"{path}, row {row}: another prediction for the same text above: keep one")
-    if not found: raise InputError(f"{path}: no row has a prediction: fill in some")
-    return found
+    return _by_text(df[text].tolist() if text in df.columns else rows, chances, path)
 
-# %% ../../nbs/07_experiments/predictions.ipynb #f77c50f2
+# %% ../../nbs/07_experiments/predictions.ipynb #a1a15062
+def _check_scores(made, path):
+    "An `InputError` for the first row that says nothing of a word."
+    wrong = {"its class is not among the classes": made.place.isna() | ((made.place < 0) & (made.text == "")), "its word is empty": made.word == "",
+             "its score is no number": ~np.isfinite(made.score), "the same word and class as above": made.duplicated(["text", "word", "place"])}
+    for what, rows in wrong.items():
+        if rows.any(): raise InputError(f"{path}, row {int(rows.argmax()) + 1}: {what}: mend it")
+    if not len(made): raise InputError(f"{path}: no rows: give words and their scores")
+
+# %% ../../nbs/07_experiments/predictions.ipynb #78f9be18
 def read_scores(
     path: str | Path,    # of the file
     names: list[str],    # C class names
@@ -142,24 +166,22 @@ def read_scores(
     place = class_places(column("class", "").tolist(), names) | {"": -1}
     made = pd.DataFrame({"text": column(text, ""), "word": column("word", ""), "place": column("class", "").map(place),
                          "score": pd.to_numeric(column("score", "1"), errors="coerce")})
-    wrong = {"its class is not among the classes": made.place.isna() | ((made.place < 0) & (made.text == "")), "its word is empty": made.word == "",
-             "its score is no number": ~np.isfinite(made.score), "the same word and class as above": made.duplicated(["text", "word", "place"])}
-    for what, rows in wrong.items():
-        if rows.any(): raise InputError(f"{path}, row {int(rows.argmax()) + 1}: {what}: mend it")
-    if not len(made): raise InputError(f"{path}: no rows: give words and their scores")
+    _check_scores(made, path)
     return made
 
-# %% ../../nbs/07_experiments/predictions.ipynb #653a559f
+# %% ../../nbs/07_experiments/predictions.ipynb #e201c8ec
 def _words(reader, text):
     "The words of a text as its tokenizer finds them, and their first tokens."
     [read] = reader([text])
     return [text[a:b].casefold() for a, b in zip(read.starts.tolist(), read.ends.tolist())], read.first.tolist(), len(read.ids)
 
+# %% ../../nbs/07_experiments/predictions.ipynb #70757c68
 def _places(words, wanted):
     "Where some words follow each other."
     n = len(wanted)
     return [i for i in range(len(words) - n + 1) if words[i:i + n] == wanted] if n else []
 
+# %% ../../nbs/07_experiments/predictions.ipynb #e5e909a8
 def spread_scores(
     scores: pd.DataFrame,  # from `read_scores`
     reader: Reader,        # of the student
@@ -174,6 +196,7 @@ def spread_scores(
         if parts: (own.setdefault(o.text, {}) if o.text else everywhere).setdefault(parts[0], []).append((parts, int(o.place), o.score))
     return [_spread(everywhere, own.get(text.strip(), {}), reader, text, c, classes) for text, c in zip(texts, decided)]
 
+# %% ../../nbs/07_experiments/predictions.ipynb #16f854ea
 def _spread(everywhere, own, reader, text, decided, classes):
     "Attributions of one text."
     words, first, length = _words(reader, text)

@@ -15,9 +15,28 @@ import pandas as pd
 import lightx
 from ..runtime import atomic_path, InputError
 
-# %% ../../nbs/07_experiments/results.ipynb #5f4e3c7f
+# %% ../../nbs/07_experiments/results.ipynb #82bdf98b
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "captum", "papermill")
 
+# %% ../../nbs/07_experiments/results.ipynb #710e308e
+def _version(package):
+    "The version of a package; None where it is not installed."
+    try: return version(package)
+    except PackageNotFoundError: return None
+
+# %% ../../nbs/07_experiments/results.ipynb #be04c048
+def _cores() -> int:
+    "The cores that this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+# %% ../../nbs/07_experiments/results.ipynb #a7cc2653
+def _processor() -> str:
+    "The processor's name, as far as the system tells it."
+    info = Path("/proc/cpuinfo") # of Linux
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    return next((o.split(":")[1].strip() for o in lines if o.startswith("model name")), platform.processor())
+
+# %% ../../nbs/07_experiments/results.ipynb #f48ad023
 def provenance(**more) -> dict:
     "Command, commit, versions and machine: what a reader needs to run it again."
     where = str(Path(lightx.__file__).parent)
@@ -27,21 +46,7 @@ def provenance(**more) -> dict:
                 python=platform.python_version(), versions={o: _version(o) for o in PACKAGES},
                 machine=dict(system=platform.platform(), processor=_processor(), cores=_cores())) | more
 
-def _version(package):
-    "The version of a package; None where it is not installed."
-    try: return version(package)
-    except PackageNotFoundError: return None
-
-def _cores() -> int:
-    "The cores that this process may use."
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-def _processor() -> str:
-    "The processor's name, as far as the system tells it."
-    info = Path("/proc/cpuinfo") # of Linux
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    return next((o.split(":")[1].strip() for o in lines if o.startswith("model name")), platform.processor())
-
+# %% ../../nbs/07_experiments/results.ipynb #3e192aad
 def write_results(
     path: str | Path,   # a `.json` file
     meta: dict,         # from `provenance`
@@ -51,6 +56,7 @@ def write_results(
     lines = ",\n".join(map(json.dumps, rows))
     with atomic_path(path) as tmp: tmp.write_text(f'{{"meta": {json.dumps(meta, indent=1)},\n"rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
+# %% ../../nbs/07_experiments/results.ipynb #1c48d5eb
 def read_results(
     path: str | Path # from `write_results`
 ) -> tuple[dict, pd.DataFrame]: # meta, rows

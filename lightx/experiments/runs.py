@@ -21,9 +21,10 @@ from .results import provenance, write_results
 from ..runtime import brief, check_choice, check_extra, check_numbers, check_room, InputError
 from ..training import find_method, OPTIMIZERS
 
-# %% ../../nbs/07_experiments/runs.ipynb #a9584a4c
+# %% ../../nbs/07_experiments/runs.ipynb #99bca080
 NOTEBOOKS = ("alpha", "method", "report", "methods") # of one run, and the reports; they travel with the package
 
+# %% ../../nbs/07_experiments/runs.ipynb #fb4b2082
 def experiment_notebook(
     name: str # see `NOTEBOOKS`
 ) -> Path:
@@ -34,6 +35,7 @@ def experiment_notebook(
     check_choice("notebook", Path(name).stem, [o for o in NOTEBOOKS if o in found])
     return found[Path(name).stem]
 
+# %% ../../nbs/07_experiments/runs.ipynb #2ecb350a
 def default_parameters(
     notebook: Path # with a cell tagged `parameters`
 ) -> dict:
@@ -41,6 +43,7 @@ def default_parameters(
     import ast, papermill
     return {k: ast.literal_eval(o["default"]) for k, o in papermill.inspect_notebook(str(notebook)).items()}
 
+# %% ../../nbs/07_experiments/runs.ipynb #2cd34089
 def check_parameters(
     given: list[str], # names
     known: list[str]  # names that there are
@@ -63,7 +66,7 @@ def parse_parameter(
         wanted = "a whole number" if kind is int else "a number"
         raise InputError(f"parameter {name} is {value!r}: give {wanted}, such as {known[name]}") from None
 
-# %% ../../nbs/07_experiments/runs.ipynb #f0536af5
+# %% ../../nbs/07_experiments/runs.ipynb #bf1a5b59
 def check_values(
     parameters: dict # of a run, by name
 ):
@@ -74,6 +77,7 @@ def check_values(
     for k in ("data", "text", "label", "label_names", "teacher", "unlabelled", "result"):
         if not isinstance(o := parameters.get(k, ""), str): raise InputError(f"{k} is {brief(o)}: give a text")
 
+# %% ../../nbs/07_experiments/runs.ipynb #cf3e209d
 def run_parameters(
     notebook: str,     # of one run
     given: dict | None # parameters of it
@@ -85,7 +89,7 @@ def run_parameters(
     check_values(chosen)
     return chosen
 
-# %% ../../nbs/07_experiments/runs.ipynb #d9dc31c6
+# %% ../../nbs/07_experiments/runs.ipynb #02ac4c87
 def whole_numbers(
     text: str, # as a user types them
     name: str  # of the option, for the error
@@ -96,6 +100,7 @@ def whole_numbers(
         raise InputError(f"{name} is {brief(text)}: give whole numbers, such as 50,100,250")
     return [int(o) for o in found]
 
+# %% ../../nbs/07_experiments/runs.ipynb #85a18266
 def check_different(
     given: list, # anything
     name: str    # of the option, for the error
@@ -104,6 +109,7 @@ def check_different(
     if isinstance(given, str) or not given: raise InputError(f"{name} is {brief(given)}: give a list of one at least")
     if twice := [o for i, o in enumerate(given) if o in given[:i]]: raise InputError(f"{name}: {twice[0]} is there twice: give each once")
 
+# %% ../../nbs/07_experiments/runs.ipynb #ea142d8f
 def check_methods(
     methods: list[str], # see `lightx.training.find_method`
     name: str           # of the option, for the error
@@ -126,10 +132,11 @@ def injected_names(
     ipython = {"In", "Out", "exit", "quit", "open", "get_ipython"}
     return [o for o in names if not o.startswith("_") and o not in ipython and o not in known]
 
-# %% ../../nbs/07_experiments/runs.ipynb #9d94d201
+# %% ../../nbs/07_experiments/runs.ipynb #b605e433
 # A kernel of this machine, which prints nothing but errors.
 QUIET = dict(kernel_name="python3", progress_bar=False, extra_arguments=["--log-level=50"])
 
+# %% ../../nbs/07_experiments/runs.ipynb #9c512692
 def result_file(
     result: str, # a file, with fields in braces
     **fields     # what they stand for
@@ -141,23 +148,21 @@ def result_file(
     check_room(file.absolute().parent, product=file)
     return file
 
+# %% ../../nbs/07_experiments/runs.ipynb #c2c2b374
 def as_result(
     file: str | Path # without fields
 ) -> str:
     "A file's name as a `result`."
     return str(file).replace("{", "{{").replace("}", "}}")
 
+# %% ../../nbs/07_experiments/runs.ipynb #aecdbbbf
 def result_files(
     parameters: dict # of a run, with `result`
 ) -> list[Path]:
     "The files that a run writes: one, or one for each of its seeds."
     return [Path(parameters["result"].format(seed=o)) for o in parameters.get("seeds", "0").split(",")]
 
-def _undisturbed(parameters, notebook):
-    "A run in a process of its own, which leaves Ctrl-C to the process that started it."
-    with suppress(ValueError): signal.signal(signal.SIGINT, signal.SIG_IGN) # ValueError: a cluster runs it in a thread
-    return run_notebook(parameters, notebook)
-
+# %% ../../nbs/07_experiments/runs.ipynb #43da9522
 def run_notebook(
     parameters: dict,            # of the run, with `result`
     notebook: str = "alpha"       # which
@@ -170,7 +175,13 @@ def run_notebook(
     except PapermillExecutionError as e: return f"{out}: {e.ename}: {e.evalue}"
     return ""
 
-# %% ../../nbs/07_experiments/runs.ipynb #bed464e6
+# %% ../../nbs/07_experiments/runs.ipynb #a55098ad
+def _undisturbed(parameters, notebook):
+    "A run in a process of its own, which leaves Ctrl-C to the process that started it."
+    with suppress(ValueError): signal.signal(signal.SIGINT, signal.SIG_IGN) # ValueError: a cluster runs it in a thread
+    return run_notebook(parameters, notebook)
+
+# %% ../../nbs/07_experiments/runs.ipynb #9d19a14e
 ENGINES = ("local", "ray")
 
 def check_workers(
@@ -183,6 +194,7 @@ def check_workers(
     check_choice("engine", engine, ENGINES)
     for o in ("train", "ray")[:1 + (engine == "ray")]: check_extra(o)
 
+# %% ../../nbs/07_experiments/runs.ipynb #db045c63
 def run_all(
     runs: list[dict],   # parameters of each run
     jobs: int = 1,      # at once, on this machine
@@ -217,7 +229,20 @@ def check_made_alike(
             raise InputError(f"{file}: made with another corpus or teacher of this name, or by another version of lightx: choose another folder, "
                              "or remove what is in this one")
 
-# %% ../../nbs/07_experiments/runs.ipynb #acc08e1c
+# %% ../../nbs/07_experiments/runs.ipynb #0aa15a18
+def _read_run(file):
+    "What a run wrote."
+    try: return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as e: raise InputError(f"{file}: damaged ({brief(e)}): remove it, and give the command again") from None
+
+# %% ../../nbs/07_experiments/runs.ipynb #b3d29b77
+def _settings(found) -> list[dict]:
+    "The parameters of some runs that are not alpha, seed or file, each set once."
+    sets = [{k: v for k, v in o["meta"].get("parameters", {}).items() if k not in ("alpha", "seed", "method", "seeds", "n_per_class", "result")}
+            for o in found]
+    return [o for i, o in enumerate(sets) if o and o not in sets[:i]]
+
+# %% ../../nbs/07_experiments/runs.ipynb #efba2f28
 def collect(
     out: str | Path,  # folder of a sweep
     patterns: tuple[str, ...] = ("alpha_*.json", "references_*.json", "beside_*.json", "costs_*.json"), # of its files
@@ -236,14 +261,3 @@ def collect(
     papermill.execute_notebook(experiment_notebook(notebook), as_result(Path(out)/"report.ipynb"),
                                dict(results=str(path), figure=str(Path(out)/"figure.png")), **QUIET)
     return path
-
-def _read_run(file):
-    "What a run wrote."
-    try: return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as e: raise InputError(f"{file}: damaged ({brief(e)}): remove it, and give the command again") from None
-
-def _settings(found) -> list[dict]:
-    "The parameters of some runs that are not alpha, seed or file, each set once."
-    sets = [{k: v for k, v in o["meta"].get("parameters", {}).items() if k not in ("alpha", "seed", "method", "seeds", "n_per_class", "result")}
-            for o in found]
-    return [o for i, o in enumerate(sets) if o and o not in sets[:i]]

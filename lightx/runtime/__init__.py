@@ -7,7 +7,7 @@ from .reader import (as_array, bert_rules, FEW_TEXTS, FIRST_BYTES, from_encoding
 from .errors import (brief, card_text, check_choice, check_extra, check_number, check_numbers, check_room, checked_texts, EXTRAS, InputError,
                      log, missing_extra, Range, RANGES, ROOM, whole_text)
 from .files import atomic_path, cache_dir, check_new, claim, content_key, leftovers, read_json, remove
-from .cache import content_name, damage, kept, seal, set_aside, SUMS
+from .cache import content_name, damage, kept, read_shard, seal, set_aside, SUMS
 from .batches import length_batches, pad_arrays
 from .answer import Answer, BATCH, by_word, by_words, class_name, colour, TextClassifier, tint, Word
 from .edits import are_edits, as_read, check_edits, EditedClassifier, EditedReader, edits_in_words, kept_pull, words_as_read
@@ -20,7 +20,7 @@ __all__ = ["DTYPES", "NumpyStudent", "read_header", "read_weights", "secant", "s
            "shorten", "SIGN", "SPACE", "start_offsets", "TokenizedText", "WORD", "word_integers", "word_spans", "WordCache", "brief",
            "card_text", "check_choice", "check_extra", "check_number", "check_numbers", "check_room", "checked_texts", "EXTRAS", "InputError",
            "log", "missing_extra", "Range", "RANGES", "ROOM", "whole_text", "atomic_path", "cache_dir", "check_new", "claim", "content_key",
-           "leftovers", "read_json", "remove", "content_name", "damage", "kept", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays",
+           "leftovers", "read_json", "remove", "content_name", "damage", "kept", "read_shard", "seal", "set_aside", "SUMS", "length_batches", "pad_arrays",
            "Answer", "BATCH", "by_word", "by_words", "class_name", "colour", "TextClassifier", "tint", "Word", "are_edits", "as_read",
            "check_edits", "EditedClassifier", "EditedReader", "edits_in_words", "kept_pull", "words_as_read", "check_finite", "check_parts",
            "check_shapes", "check_sums", "checksum", "CLOSED_FORM", "fetched", "FILES", "find_folder", "has_closed_form", "local_folder",

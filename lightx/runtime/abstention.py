@@ -45,7 +45,7 @@ class Calibration:
     least_pull: float           # what the words of 99 % of the texts pull in all, or more
     data: str = ""              # name and key of the texts
 
-# %% ../../nbs/00_runtime/abstention.ipynb #232ace17
+# %% ../../nbs/00_runtime/abstention.ipynb #6fa3b5be
 @patch
 def start(self:Calibration,
     risk: float # that may be
@@ -54,6 +54,7 @@ def start(self:Calibration,
     n, k = np.array(self.sample_answered), np.array(self.sample_wrong)
     return int(np.argmax((risk - k / np.maximum(n, 1)) * np.sqrt(n)))
 
+# %% ../../nbs/00_runtime/abstention.ipynb #f2c3603b
 @patch
 def level(self:Calibration,
     risk: float # wrong answers among those given, at most
@@ -64,7 +65,7 @@ def level(self:Calibration,
     if failed[0]: raise InputError(self.refusal(risk, first))
     return first + (int(failed.argmax()) if failed.any() else len(failed)) - 1
 
-# %% ../../nbs/00_runtime/abstention.ipynb #fe209629
+# %% ../../nbs/00_runtime/abstention.ipynb #f42707e2
 @patch
 def needed(self:Calibration,
     risk: float, # that may be
@@ -78,6 +79,7 @@ def needed(self:Calibration,
     most = max(math.log(self.delta) / math.log1p(-risk), z**2 * risk * (1 - risk) / (risk - rate)**2 if rate else 0)
     return most / max(self.answered[first] / self.texts, 1 / self.texts) / 0.75
 
+# %% ../../nbs/00_runtime/abstention.ipynb #5f7862cf
 @patch
 def refusal(self:Calibration,
     risk: float, # that may be
@@ -92,7 +94,7 @@ def refusal(self:Calibration,
     return (f"a risk of {risk:g} can't be guaranteed: where it is surest, the classifier is wrong on {self.wrong[first]:,} of "
             f"{self.answered[first]:,} texts: ask for a larger risk, or train a better student")
 
-# %% ../../nbs/00_runtime/abstention.ipynb #7a6d656b
+# %% ../../nbs/00_runtime/abstention.ipynb #8aea25d2
 @patch
 def abstains(self:Calibration,
     chances: np.ndarray, # probabilities [N, C]
@@ -102,6 +104,7 @@ def abstains(self:Calibration,
     least = self.thresholds[self.level(risk)]
     return (confidence(chances, self.temperature) < least).tolist() if len(chances) else []
 
+# %% ../../nbs/00_runtime/abstention.ipynb #e56dceb5
 @patch
 def facts(self:Calibration,
     risk: float # wrong answers among those given, at most
@@ -111,12 +114,13 @@ def facts(self:Calibration,
     return dict(risk=risk, against=self.against, delta=self.delta, temperature=self.temperature, threshold=self.thresholds[i],
                 coverage=self.answered[i] / self.texts, answered=self.answered[i], wrong=self.wrong[i], bound=self.bounds[i], texts=self.texts)
 
-# %% ../../nbs/00_runtime/abstention.ipynb #980c9c0d
+# %% ../../nbs/00_runtime/abstention.ipynb #a7754738
 @patch
 def student_state(self:TextClassifier) -> list: # of things that are compared by identity
     "What changes when the student does."
     return [o for o in vars(getattr(self, "student", self)).values() if isinstance(o, np.ndarray)]
 
+# %% ../../nbs/00_runtime/abstention.ipynb #2dbd1ff5
 def _calibration(self):
     "How sure the classifier has to be to answer; None where it is not calibrated, or the student is another since."
     found, then = getattr(self, "_calibrated", (None, []))
@@ -129,7 +133,7 @@ def _keep(self, found): self._calibrated = found, self.student_state() if found 
 
 TextClassifier.calibration = property(_calibration, _keep)
 
-# %% ../../nbs/00_runtime/abstention.ipynb #e0ef613f
+# %% ../../nbs/00_runtime/abstention.ipynb #87bc409f
 CALIBRATION = "calibration.json"
 
 def calibrated_sums(
@@ -140,6 +144,7 @@ def calibrated_sums(
     settings = [about[k] for k in ("names", "max_length", "edits") if about.get(k)]
     return {o: checksum(folder/o) for o in files if (folder/o).is_file()} | {"settings": content_key(*settings)}
 
+# %% ../../nbs/00_runtime/abstention.ipynb #6020b418
 def write_calibration(
     folder: str | Path,      # of a classifier
     calibration: Calibration # of it
@@ -149,7 +154,7 @@ def write_calibration(
     told = json.dumps(asdict(calibration) | {"sums": calibrated_sums(folder)}, indent=1)
     with atomic_path(folder/CALIBRATION) as tmp: tmp.write_text(told + "\n", encoding="utf-8")
 
-# %% ../../nbs/00_runtime/abstention.ipynb #affb36bb
+# %% ../../nbs/00_runtime/abstention.ipynb #6e286e0d
 def _checked(found):
     "A calibration, if it can be one; else a `ValueError` or `TypeError`."
     made = Calibration(**found)
@@ -160,6 +165,7 @@ def _checked(found):
         raise ValueError("a number out of its range")
     return made
 
+# %% ../../nbs/00_runtime/abstention.ipynb #19c9428e
 def read_calibration(
     folder: str | Path       # of a classifier
 ) -> Calibration | None:     # None: there is none, or it is another classifier's
@@ -172,6 +178,7 @@ def read_calibration(
     if sums == calibrated_sums(Path(folder)): return made
     log.warning("%s: of another state of this classifier, so it is not used: run `lightx calibrate` again", file)
 
+# %% ../../nbs/00_runtime/abstention.ipynb #2db1983b
 @patch
 def with_calibration(self:TextClassifier,
     folder: str | Path # from which it was loaded

@@ -19,7 +19,7 @@ from .batches import length_batches, pad_arrays
 from .errors import brief, check_numbers, checked_texts, InputError, whole_text
 from .reader import TokenizedText
 
-# %% ../../nbs/00_runtime/answer.ipynb #0c6555f1
+# %% ../../nbs/00_runtime/answer.ipynb #f886825e
 def by_word(
     reading: TokenizedText, # of one text
     values: np.ndarray # of its tokens, and of padding if there is any [T, C]
@@ -30,6 +30,7 @@ def by_word(
     sums, head = np.add.reduceat(values[:n], first if tail else first[:-1]), values[:first[0]].sum(0)
     return (sums[:-1], head + sums[-1]) if tail else (sums, head)
 
+# %% ../../nbs/00_runtime/answer.ipynb #53d919e5
 def by_words(
     readings: list[TokenizedText], # B texts
     values: np.ndarray             # [B, T, C], zero at padding
@@ -42,7 +43,7 @@ def by_words(
     special, ends = values[:, 0] + values[rows, [len(o.ids) - 1 for o in readings]], np.cumsum(counts)
     return [(sums[end - n:end - 1], o) for end, n, o in zip(ends.tolist(), counts, special)]
 
-# %% ../../nbs/00_runtime/answer.ipynb #c0bb16e7
+# %% ../../nbs/00_runtime/answer.ipynb #86f5f97a
 @dataclass(slots=True)
 class Word:
     "A word of a text, and its attributions."
@@ -51,6 +52,7 @@ class Word:
     end: int                 # the one after its last
     attributions: np.ndarray # toward each class [C]
 
+# %% ../../nbs/00_runtime/answer.ipynb #c067acf3
 @dataclass(repr=False)
 class Answer:
     "What a classifier says of a text, and why."
@@ -67,27 +69,31 @@ class Answer:
 
     def __getstate__(self): return vars(self) | {"by": None}
 
-    @property
-    def label(self) -> str:
-        "The class that is decided for."
-        return max(self.probabilities, key=self.probabilities.get)
-
-    @property
-    def scores(self) -> np.ndarray:  # [W]
-        "The attribution of each word to the decided class."
-        return self.attributions[:, list(self.probabilities).index(self.label)]
-
-    @property
-    def truncated(self) -> bool:
-        "Whether the text is longer than the classifier reads."
-        return self.reading.truncated
-
     @cached_property
     def words(self) -> list[Word]:
         "The words with their attributions."
         places = zip(self.reading.starts.tolist(), self.reading.ends.tolist(), self.attributions)
         return [Word(self.text[a:b], a, b, o) for a, b, o in places]
 
+# %% ../../nbs/00_runtime/answer.ipynb #5b824150
+@patch(as_prop=True)
+def label(self:Answer) -> str:
+    "The class that is decided for."
+    return max(self.probabilities, key=self.probabilities.get)
+
+# %% ../../nbs/00_runtime/answer.ipynb #408ca5ee
+@patch(as_prop=True)
+def scores(self:Answer) -> np.ndarray:  # [W]
+    "The attribution of each word to the decided class."
+    return self.attributions[:, list(self.probabilities).index(self.label)]
+
+# %% ../../nbs/00_runtime/answer.ipynb #6c2893d2
+@patch(as_prop=True)
+def truncated(self:Answer) -> bool:
+    "Whether the text is longer than the classifier reads."
+    return self.reading.truncated
+
+# %% ../../nbs/00_runtime/answer.ipynb #573240ef
 @patch
 def to_dict(self:Answer) -> dict:
     "Plain numbers and strings, for JSON."
@@ -97,7 +103,7 @@ def to_dict(self:Answer) -> dict:
                 logits=named(self.logits.tolist()), baseline_logits=named(self.baseline_logits.tolist()), truncated=self.truncated) | \
         ({} if self.abstained is None else dict(abstained=self.abstained)) | (dict(note=self.note) if self.note else {})
 
-# %% ../../nbs/00_runtime/answer.ipynb #f089a3aa
+# %% ../../nbs/00_runtime/answer.ipynb #407f3d3a
 @patch(as_prop=True)
 def note(self:Answer) -> str: # empty if it was understood
     "What tells that little of the text was understood."
@@ -108,13 +114,14 @@ def note(self:Answer) -> str: # empty if it was understood
     pull = float(np.abs(self.scores).sum())
     return f"all words together pull {pull:.2f}, those of 99 % of the texts for calibration {least:.2f} or more" if pull < least else ""
 
-# %% ../../nbs/00_runtime/answer.ipynb #7c8eb156
+# %% ../../nbs/00_runtime/answer.ipynb #0e5cf540
 def tint(
     share: float # in [-1, 1], of the strongest attribution
 ) -> tuple[tuple[int, int, int], float]: # red, green and blue; how much of it, from 0 to 0.75
     "Blue for what speaks for a class, orange for what speaks against it."
     return (31, 119, 180) if share >= 0 else (255, 127, 14), min(1, abs(share)) * 0.75
 
+# %% ../../nbs/00_runtime/answer.ipynb #759b083d
 def colour(
     share: float # in [-1, 1], of the strongest attribution
 ) -> str:        # of the background, in CSS
@@ -122,12 +129,13 @@ def colour(
     (red, green, blue), opacity = tint(share)
     return f"rgba({red},{green},{blue},{opacity:.2f})"
 
-# %% ../../nbs/00_runtime/answer.ipynb #9c15818f
+# %% ../../nbs/00_runtime/answer.ipynb #7bcc268a
 @patch
 def shares(self:Answer) -> np.ndarray: # [number of words], in [-1, 1]
     "`scores` relative to the strongest."
     return self.scores / (np.abs(self.scores).max(initial=0) or 1)
 
+# %% ../../nbs/00_runtime/answer.ipynb #8cec9012
 @patch
 def strongest(self:Answer,
     most: int   # words at most
@@ -135,12 +143,14 @@ def strongest(self:Answer,
     "The words with the largest attributions, for or against."
     return np.argsort(-np.abs(self.scores), kind="stable")[:most]
 
+# %% ../../nbs/00_runtime/answer.ipynb #4d97fb0a
 @patch
 def __repr__(self:Answer):
     words = (f"{self.words[i].text} {self.scores[i]:+.3f}" for i in self.strongest(5))
     head = f"{'abstained, else ' if self.abstained else ''}{self.label} {self.probabilities[self.label]:.1%}: "
     return head + (", ".join(words) or "no word was read") + (f" ({self.note})" if self.note else "")
 
+# %% ../../nbs/00_runtime/answer.ipynb #d2b7d1dd
 @patch
 def _repr_html_(self:Answer):
     parts, at = [], 0
@@ -153,6 +163,7 @@ def _repr_html_(self:Answer):
     tail = f"<br><small>{html.escape(self.note)}</small>" if self.note else ""
     return f'<p title="{chances}">{head}{"".join(parts)}{html.escape(self.text[at:])}{tail}</p>'
 
+# %% ../../nbs/00_runtime/answer.ipynb #7dddd4ef
 @patch
 def plot(self:Answer,
     most: int = 10, # words at most
@@ -168,27 +179,19 @@ def plot(self:Answer,
     ax.set(xlabel=f"attribution to {self.label}", title=f"{self.label} {self.probabilities[self.label]:.1%}")
     return ax
 
-# %% ../../nbs/00_runtime/answer.ipynb #627e9974
+# %% ../../nbs/00_runtime/answer.ipynb #308cb4bb
 BATCH = 1024 # texts that are read at once: enough to sort by length, and little memory
 
+# %% ../../nbs/00_runtime/answer.ipynb #1a43f2d4
 def _finite(chances):
     "Probabilities as they are; an `InputError` if they are none."
     if np.isfinite(chances.sum()): return chances # one number that is none makes the sum none
     raise InputError("the student's answer is no finite number: its weights are damaged, get its folder again")
 
+# %% ../../nbs/00_runtime/answer.ipynb #af8b2106
 class TextClassifier:
     "From texts to answers, for a class with `names`, a `reader`, a `pad_id`, and two passes: `forward_probabilities`, `forward_explanations`."
     calibration = None # see `lightx.runtime.Calibration`
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        "What cuts texts."
-        return self.reader.tokenizer
-
-    @property
-    def max_length(self) -> int:
-        "Tokens a text at most, special ones included."
-        return self.reader.max_length
 
     @cached_property
     def unknown_id(self) -> int | None: # None: its tokenizer spells every word
@@ -196,53 +199,77 @@ class TextClassifier:
         found = (self.tokenizer.token_to_id(o) for o in (getattr(self.tokenizer.model, "unk_token", None), "<unk>", "[UNK]") if o)
         return next((o for o in found if o is not None), None)
 
-    def abstains(self,
-        chances: np.ndarray, # probabilities [N, C]
-        risk: float | None   # see `predict`; None: it is not asked to
-    ) -> list[bool | None]:  # N
-        "Whether it would rather not answer."
-        if risk is None: return [None] * len(chances)
-        check_numbers(abstain=risk)
-        if not (found := self.calibration): raise InputError("this classifier is not calibrated, so it can't abstain: run `lightx calibrate` first")
-        return found.abstains(chances, risk)
+# %% ../../nbs/00_runtime/answer.ipynb #ffad291e
+@patch(as_prop=True)
+def tokenizer(self:TextClassifier) -> Tokenizer:
+    "What cuts texts."
+    return self.reader.tokenizer
 
-    def _known(self): return self.unknown_id, (self.calibration.least_pull if self.calibration else 0.)
+# %% ../../nbs/00_runtime/answer.ipynb #301b8dc1
+@patch(as_prop=True)
+def max_length(self:TextClassifier) -> int:
+    "Tokens a text at most, special ones included."
+    return self.reader.max_length
 
-    def _batches(self, ids):
-        "Rows of like length, with their token ids and mask."
-        for rows in length_batches([len(o) for o in ids], 16384): yield rows, *pad_arrays([ids[i] for i in rows], self.pad_id)
+# %% ../../nbs/00_runtime/answer.ipynb #a2a8afdf
+@patch
+def abstains(self:TextClassifier,
+    chances: np.ndarray, # probabilities [N, C]
+    risk: float | None   # see `predict`; None: it is not asked to
+) -> list[bool | None]:  # N
+    "Whether it would rather not answer."
+    if risk is None: return [None] * len(chances)
+    check_numbers(abstain=risk)
+    if not (found := self.calibration): raise InputError("this classifier is not calibrated, so it can't abstain: run `lightx calibrate` first")
+    return found.abstains(chances, risk)
 
-    def predict_proba(self,
-        texts: Iterable[str] # N texts
-    ) -> np.ndarray:         # probabilities [N, C]
-        "How likely each class is, without reasons."
-        found = [np.empty((0, len(self.names)), np.float32)]
-        for ids in map(self.reader.ids, chunked(checked_texts(texts), BATCH)):
-            found.append(np.empty((len(ids), len(self.names)), np.float32))
-            for rows, *batch in self._batches(ids): found[-1][rows] = _finite(self.forward_probabilities(*batch))
-        return np.concatenate(found)
+# %% ../../nbs/00_runtime/answer.ipynb #58a438c7
+@patch
+def _known(self:TextClassifier): return self.unknown_id, (self.calibration.least_pull if self.calibration else 0.)
 
-    def stream(self,
-        texts: Iterable[str], # any number
-        abstain: float | None = None # see `predict`
-    ) -> Iterator[Answer]:
-        "Answers as texts come in, in their order, at a steady memory."
-        known, _ = self._known(), self.abstains(np.empty((0, len(self.names))), abstain) # what can't be asked is said before any text is read
-        for some in chunked(checked_texts(texts), BATCH):
-            readings, found = self.reader(some), [None] * len(some)
-            for rows, *batch in self._batches([o.ids for o in readings]):
-                logits, chances, values, start = self.forward_explanations(*batch)
-                _finite(chances)
-                words = by_words([readings[i] for i in rows], values)
-                for i, *one in zip(rows, chances.tolist(), words, logits, start, self.abstains(chances, abstain)):
-                    found[i] = self._answer(some[i], readings[i], *one, known)
-            yield from found
+# %% ../../nbs/00_runtime/answer.ipynb #ea713d10
+@patch
+def _batches(self:TextClassifier, ids):
+    "Rows of like length, with their token ids and mask."
+    for rows in length_batches([len(o) for o in ids], 16384): yield rows, *pad_arrays([ids[i] for i in rows], self.pad_id)
 
-    def _answer(self, text, reading, chances, words, *more):
-        "What the passes say of one text."
-        return Answer(text, dict(zip(self.names, chances)), reading, *words, *more, by=self)
+# %% ../../nbs/00_runtime/answer.ipynb #4b3ca721
+@patch
+def predict_proba(self:TextClassifier,
+    texts: Iterable[str] # N texts
+) -> np.ndarray:         # probabilities [N, C]
+    "How likely each class is, without reasons."
+    found = [np.empty((0, len(self.names)), np.float32)]
+    for ids in map(self.reader.ids, chunked(checked_texts(texts), BATCH)):
+        found.append(np.empty((len(ids), len(self.names)), np.float32))
+        for rows, *batch in self._batches(ids): found[-1][rows] = _finite(self.forward_probabilities(*batch))
+    return np.concatenate(found)
 
-# %% ../../nbs/00_runtime/answer.ipynb #a004837e
+# %% ../../nbs/00_runtime/answer.ipynb #ceee35c3
+@patch
+def stream(self:TextClassifier,
+    texts: Iterable[str], # any number
+    abstain: float | None = None # see `predict`
+) -> Iterator[Answer]:
+    "Answers as texts come in, in their order, at a steady memory."
+    known, _ = self._known(), self.abstains(np.empty((0, len(self.names))), abstain) # what can't be asked is said before any text is read
+    for some in chunked(checked_texts(texts), BATCH):
+        readings, found = self.reader(some), [None] * len(some)
+        for rows, *batch in self._batches([o.ids for o in readings]):
+            logits, chances, values, start = self.forward_explanations(*batch)
+            _finite(chances)
+            words = by_words([readings[i] for i in rows], values)
+            for i, *one in zip(rows, chances.tolist(), words, logits, start, self.abstains(chances, abstain)):
+                found[i] = self._answer(some[i], readings[i], *one, known)
+        yield from found
+
+# %% ../../nbs/00_runtime/answer.ipynb #80e24c0b
+@patch
+def _answer(self:TextClassifier, text, reading, chances, words, *more):
+    "What the passes say of one text."
+    return Answer(text, dict(zip(self.names, chances)), reading, *words, *more, by=self)
+
+# %% ../../nbs/00_runtime/answer.ipynb #f0abeee2
 @patch
 def predict(self:TextClassifier,
     texts: Iterable[str], # N texts
@@ -253,6 +280,7 @@ def predict(self:TextClassifier,
     decided = np.array(self.names)[chances.argmax(1)]
     return decided if abstain is None else np.where(self.abstains(chances, abstain), None, decided)
 
+# %% ../../nbs/00_runtime/answer.ipynb #ee1ff82f
 @patch
 def explain(self:TextClassifier,
     texts: Iterable[str], # N texts
@@ -261,6 +289,7 @@ def explain(self:TextClassifier,
     "Decisions with the attribution of every word."
     return list(self.stream(texts, abstain))
 
+# %% ../../nbs/00_runtime/answer.ipynb #051e8ff6
 @patch
 def __call__(self:TextClassifier,
     texts: str | Iterable[str], # one text, or N
@@ -274,6 +303,7 @@ def __call__(self:TextClassifier,
     return self._answer(texts, reading, _finite(chances)[0].tolist(), by_word(reading, values[0]), logits[0], start[0],
                         *self.abstains(chances, abstain), self._known())
 
+# %% ../../nbs/00_runtime/answer.ipynb #a6c271b0
 @patch
 def score(self:TextClassifier,
     texts: Iterable[str], # N texts
@@ -286,6 +316,7 @@ def score(self:TextClassifier,
     if len(wanted) != len(decided): raise InputError(f"{len(decided):,} texts with {len(wanted):,} labels: give one label for each text")
     return float(np.mean(decided == np.array(wanted)))
 
+# %% ../../nbs/00_runtime/answer.ipynb #f00265dc
 def class_name(
     label,           # a name, or a whole number that counts classes from 0
     names: list[str] # C class names

@@ -16,7 +16,6 @@ def length_batches(
     "Row numbers packed into batches of like length."
     batches = [[]]
     for i in np.argsort(lengths, kind="stable").tolist():
-        # Sorted by length, the newest text is the longest, so it sets the padded size of its batch.
         if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > max_tokens: batches.append([])
         batches[-1].append(i)
     return batches if lengths else []
@@ -29,8 +28,7 @@ def pad_arrays(
 ) -> tuple[np.ndarray, np.ndarray]: # input_ids [B, T] (int64), attention_mask [B, T] (int64, 1 = token)
     "A batch, padded on the right."
     if len(ids) == 1 and width is None: return np.array(ids, np.int64), np.ones((1, len(ids[0])), np.int64)
-    lengths = np.array([len(o) for o in ids])
-    mask = np.arange(width or lengths.max()) < lengths[:, None]
+    mask = np.arange(width or max(map(len, ids))) < np.array([len(o) for o in ids])[:, None]
     rows = np.full(mask.shape, pad_id, np.int64)
     rows[mask] = np.concatenate(ids)
     return rows, mask.astype(np.int64)

@@ -18,7 +18,7 @@ from .errors import brief, check_choice, InputError
 from .inference import softmax
 from .reader import Reader, TokenizedText
 
-# %% ../../nbs/00_runtime/edits.ipynb #32ef37ca
+# %% ../../nbs/00_runtime/edits.ipynb #1d75f806
 def as_read(
     tokenizer: Tokenizer, # fast: a `tokenizers.Tokenizer`
     word: str             # as typed
@@ -26,6 +26,7 @@ def as_read(
     "A word after what the tokenizer does to its letters; the marks of a space are taken off."
     return (tokenizer.normalizer.normalize_str(word) if tokenizer.normalizer else word).strip(" \u2581\u0120")
 
+# %% ../../nbs/00_runtime/edits.ipynb #dfea6074
 def words_as_read(
     reader,   # `Reader`
     text: str # as typed
@@ -34,7 +35,7 @@ def words_as_read(
     [reading] = reader([text])
     return tuple(as_read(reader.tokenizer, text[a:b]) for a, b in zip(reading.starts.tolist(), reading.ends.tolist()))
 
-# %% ../../nbs/00_runtime/edits.ipynb #5b64c574
+# %% ../../nbs/00_runtime/edits.ipynb #33ee06a5
 _ROOM = 2**40 # more than there are tokens: a mark is -1 - (token + _ROOM * part)
 
 class EditedReader:
@@ -47,32 +48,40 @@ class EditedReader:
         for words, part in parts.items(): self.parts.setdefault(words[0], []).append((words, part))
         self.maybe = re.compile("|".join(map(re.escape, self.parts)), re.I)
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        "What cuts texts."
-        return self.reader.tokenizer
+# %% ../../nbs/00_runtime/edits.ipynb #9340c915
+@patch(as_prop=True)
+def tokenizer(self:EditedReader) -> Tokenizer:
+    "What cuts texts."
+    return self.reader.tokenizer
 
-    @property
-    def max_length(self) -> int:
-        "Tokens a text at most, special ones included."
-        return self.reader.max_length
+# %% ../../nbs/00_runtime/edits.ipynb #29191f5d
+@patch(as_prop=True)
+def max_length(self:EditedReader) -> int:
+    "Tokens a text at most, special ones included."
+    return self.reader.max_length
 
-    def ids(self,
-        texts: list[str]   # N texts
-    ) -> list[np.ndarray]: # token ids of each text [T], or marks
-        "Token ids alone."
-        found, some = self.reader.ids(texts), [i for i, o in enumerate(texts) if self._may_have(o)]
-        for i, reading in zip(some, self([texts[i] for i in some])): found[i] = reading.ids
-        return found
+# %% ../../nbs/00_runtime/edits.ipynb #c3ff1f06
+@patch
+def ids(self:EditedReader,
+    texts: list[str]   # N texts
+) -> list[np.ndarray]: # token ids of each text [T], or marks
+    "Token ids alone."
+    found, some = self.reader.ids(texts), [i for i, o in enumerate(texts) if self._may_have(o)]
+    for i, reading in zip(some, self([texts[i] for i in some])): found[i] = reading.ids
+    return found
 
-    def __call__(self,
-        texts: list[str] # N texts
-    ) -> list[TokenizedText]:
-        "Token ids or marks, and where the words are."
-        return [self._marked(o, reading) if self._may_have(o) else reading for o, reading in zip(texts, self.reader(texts))]
+# %% ../../nbs/00_runtime/edits.ipynb #9043533d
+@patch
+def __call__(self:EditedReader,
+    texts: list[str] # N texts
+) -> list[TokenizedText]:
+    "Token ids or marks, and where the words are."
+    return [self._marked(o, reading) if self._may_have(o) else reading for o, reading in zip(texts, self.reader(texts))]
 
-    def _may_have(self, text): # what is not plain may have a word in other letters
-        return self.reader._plain(text) is None or bool(self.maybe.search(text))
+# %% ../../nbs/00_runtime/edits.ipynb #59ae4fdf
+@patch
+def _may_have(self:EditedReader, text): # what is not plain may have a word in other letters
+    return self.reader._plain(text) is None or bool(self.maybe.search(text))
 
 # %% ../../nbs/00_runtime/edits.ipynb #a1597668
 @patch
@@ -100,7 +109,7 @@ def kept_pull(
     if target == "logits" or taken.all(): return left
     return left + ~taken * (values * taken).sum(1, keepdims=True) / max(1, (~taken).sum())
 
-# %% ../../nbs/00_runtime/edits.ipynb #1f0f1241
+# %% ../../nbs/00_runtime/edits.ipynb #6d3d065f
 class EditedClassifier(TextClassifier):
     "A classifier for which some words pull nothing, wholly or toward some classes."
     def __init__(self,
@@ -118,50 +127,60 @@ class EditedClassifier(TextClassifier):
         self.taken = np.array([[False] * len(self.names)] + [[o in wanted[w] for o in self.names] for w in some]) # by number of the part
         self.reader = EditedReader(base.reader, dict.fromkeys(silent, 0) | {w: i for i, w in enumerate(some, 1)})
 
-    @property
-    def student(self):
-        "There is none: an edit is no change of weights."
-        raise InputError(f"this classifier is edited ({edits_in_words(self.edits)}), which its weights do not show: take its base")
+# %% ../../nbs/00_runtime/edits.ipynb #aa12d360
+@patch(as_prop=True)
+def student(self:EditedClassifier):
+    "There is none: an edit is no change of weights."
+    raise InputError(f"this classifier is edited ({edits_in_words(self.edits)}), which its weights do not show: take its base")
 
-    def student_state(self) -> list: # of its base: edits stay as they are
-        "What changes when the student does, see `lightx.runtime.Calibration`."
-        return self.base.student_state()
+# %% ../../nbs/00_runtime/edits.ipynb #24fe804e
+@patch
+def student_state(self:EditedClassifier) -> list: # of its base: edits stay as they are
+    "What changes when the student does, see `lightx.runtime.Calibration`."
+    return self.base.student_state()
 
-    def _read(self, input_ids, attention_mask):
-        "Token ids and mask without marks, and the part of each token that is marked and read; None where there is none."
-        marked = input_ids < 0
-        part, tokens = np.divmod(np.where(marked, -1 - input_ids, input_ids), _ROOM)
-        silent = marked & (part == 0)
-        return np.where(silent, self.pad_id, tokens), np.where(silent, 0, attention_mask), part if part.any() else None
+# %% ../../nbs/00_runtime/edits.ipynb #64851206
+@patch
+def _read(self:EditedClassifier, input_ids, attention_mask):
+    "Token ids and mask without marks, and the part of each token that is marked and read; None where there is none."
+    marked = input_ids < 0
+    part, tokens = np.divmod(np.where(marked, -1 - input_ids, input_ids), _ROOM)
+    silent = marked & (part == 0)
+    return np.where(silent, self.pad_id, tokens), np.where(silent, 0, attention_mask), part if part.any() else None
 
-    def forward_probabilities(self,
-        input_ids: np.ndarray,     # [B, T]
-        attention_mask: np.ndarray # [B, T], 1 = token
-    ) -> np.ndarray:               # probabilities [B, C]
-        "A pass without reasons, unless a word pulls for some classes only: what it pulls has to be known then."
-        tokens, mask, part = self._read(input_ids, attention_mask)
-        return self.base.forward_probabilities(tokens, mask) if part is None else self.forward_explanations(input_ids, attention_mask)[1]
+# %% ../../nbs/00_runtime/edits.ipynb #5f820a86
+@patch
+def forward_probabilities(self:EditedClassifier,
+    input_ids: np.ndarray,     # [B, T]
+    attention_mask: np.ndarray # [B, T], 1 = token
+) -> np.ndarray:               # probabilities [B, C]
+    "A pass without reasons, unless a word pulls for some classes only: what it pulls has to be known then."
+    tokens, mask, part = self._read(input_ids, attention_mask)
+    return self.base.forward_probabilities(tokens, mask) if part is None else self.forward_explanations(input_ids, attention_mask)[1]
 
-    def forward_explanations(self,
-        input_ids: np.ndarray,     # [B, T]
-        attention_mask: np.ndarray # [B, T], 1 = token
-    ) -> tuple[np.ndarray, ...]:   # logits [B, C], probabilities [B, C], attributions [B, T, C], logits at the baseline [B, C]
-        "A pass with reasons."
-        tokens, mask, part = self._read(input_ids, attention_mask)
-        logits, chances, values, start = self.base.forward_explanations(tokens, mask)
-        if part is None: return logits, chances, values, start
-        left = values.copy()
-        for i in np.unique(part[part > 0]): left[part == i] = kept_pull(values[part == i], self.taken[i], self.target)
-        logits = logits - (values - left).sum(1)
-        return logits, softmax(logits), left, start
+# %% ../../nbs/00_runtime/edits.ipynb #36942692
+@patch
+def forward_explanations(self:EditedClassifier,
+    input_ids: np.ndarray,     # [B, T]
+    attention_mask: np.ndarray # [B, T], 1 = token
+) -> tuple[np.ndarray, ...]:   # logits [B, C], probabilities [B, C], attributions [B, T, C], logits at the baseline [B, C]
+    "A pass with reasons."
+    tokens, mask, part = self._read(input_ids, attention_mask)
+    logits, chances, values, start = self.base.forward_explanations(tokens, mask)
+    if part is None: return logits, chances, values, start
+    left = values.copy()
+    for i in np.unique(part[part > 0]): left[part == i] = kept_pull(values[part == i], self.taken[i], self.target)
+    logits = logits - (values - left).sum(1)
+    return logits, softmax(logits), left, start
 
-# %% ../../nbs/00_runtime/edits.ipynb #31a89b29
+# %% ../../nbs/00_runtime/edits.ipynb #d33ca0d1
 def edits_in_words(
     edits: list[dict] # `word`, `toward`
 ) -> str:
     "Edits as a line shows them."
     return "without " + ", ".join(brief(o["word"]) + (f" toward {o['toward']}" if o["toward"] else "") for o in edits)
 
+# %% ../../nbs/00_runtime/edits.ipynb #0bcd3a5b
 def are_edits(
     found # in a file
 ) -> bool:
@@ -169,6 +188,7 @@ def are_edits(
     return isinstance(found, list) and all(isinstance(o, dict) and isinstance(o.get("word"), str) and isinstance(o.get("toward", 0), str | None)
                                            for o in found)
 
+# %% ../../nbs/00_runtime/edits.ipynb #155f5fac
 def check_edits(
     edits: list[dict],  # `word`, `toward`
     clf: TextClassifier # to be edited
@@ -187,6 +207,7 @@ def check_edits(
             what = f"word {brief(word)} can't be left out for {toward} alone"
             raise InputError(f"{what} where attributions are not of logits: leave it out for all classes")
 
+# %% ../../nbs/00_runtime/edits.ipynb #782ca3b8
 @patch
 def without(self:TextClassifier,
     *words: str,              # each a word, or several in a row
@@ -197,6 +218,7 @@ def without(self:TextClassifier,
     known = getattr(self, "edits", [])
     return EditedClassifier(getattr(self, "base", self), known + [o for i, o in enumerate(edits) if o not in known + edits[:i]])
 
+# %% ../../nbs/00_runtime/edits.ipynb #b7718c15
 @patch
 def undo(self:EditedClassifier,
     *words: str        # default: all

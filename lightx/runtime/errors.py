@@ -14,12 +14,13 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
-# %% ../../nbs/00_runtime/errors.ipynb #6487e601
+# %% ../../nbs/00_runtime/errors.ipynb #69a3ca69
 log = logging.getLogger("lightx")
 
 class InputError(ValueError):
     "Something that the user gave is wrong; the message names it and the remedy."
 
+# %% ../../nbs/00_runtime/errors.ipynb #9e1bb49a
 def check_choice(
     name: str,          # what is chosen, for the error
     value: str,         # what was given
@@ -31,15 +32,16 @@ def check_choice(
     remedy = f"did you mean {near[0]!r}?" if near else f"take one of {', '.join(allowed)}"
     raise InputError(f"{name} {brief(value)} is unknown: {remedy}")
 
+# %% ../../nbs/00_runtime/errors.ipynb #de7b5c53
 def brief(
     value # anything
 ) -> str:
     "A value as a line shows it: on one line, and short."
-    try: shown = " ".join((str(value) if isinstance(value, Real) else repr(value)).split())
+    try: shown = repr(value) if isinstance(value, str) else " ".join((str(value) if isinstance(value, Real) else repr(value)).split())
     except ValueError: return "a number of thousands of digits" # Python does not write them
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
-# %% ../../nbs/00_runtime/errors.ipynb #8d16531b
+# %% ../../nbs/00_runtime/errors.ipynb #2ae95a2c
 class Range(NamedTuple):
     "What a number may be."
     least: float          # the smallest
@@ -47,6 +49,7 @@ class Range(NamedTuple):
     whole: bool = False   # without a fraction
     above: bool = False   # `least` itself is too small
 
+# %% ../../nbs/00_runtime/errors.ipynb #bc8a13f9
 def check_number(
     name: str,   # of the option, for the error
     value,       # what was given
@@ -61,7 +64,7 @@ def check_number(
               else f"be {over}{upto}" if above else f"lie between {least:,} and {most:,}")
     raise InputError(f"{name} is {brief(value)}: it must {wanted}")
 
-# %% ../../nbs/00_runtime/errors.ipynb #e75e06b2
+# %% ../../nbs/00_runtime/errors.ipynb #18edbc8d
 _COUNT, _MAYBE, _SEED, _WEIGHT = Range(1, whole=True), Range(0, whole=True), Range(0, 2**32 - 1, whole=True), Range(0, float("inf"))
 _CHANCE = Range(1e-6, 0.5)
 
@@ -74,6 +77,7 @@ RANGES = dict(
     dropout=Range(0, 0.99), epochs=Range(1, 1_000_000, whole=True), batch_size=_COUNT, weight_decay=Range(0, 1),
     lr=Range(0, float("inf"), above=True))
 
+# %% ../../nbs/00_runtime/errors.ipynb #f0a172aa
 def check_numbers(
     **options # those that have a range are checked
 ):
@@ -81,7 +85,7 @@ def check_numbers(
     for name, value in options.items():
         if name in RANGES: check_number(name, value, RANGES[name])
 
-# %% ../../nbs/00_runtime/errors.ipynb #668d38cb
+# %% ../../nbs/00_runtime/errors.ipynb #a3aff41d
 def checked_texts(
     texts # anything
 ) -> Iterator[str]: # the same, one by one, if they are texts
@@ -94,6 +98,7 @@ def checked_texts(
         if whole is not o and not said: said = not log.warning("text %s has half a character in it, which is replaced", i)
         yield whole
 
+# %% ../../nbs/00_runtime/errors.ipynb #c1bb5da8
 def whole_text(
     text: str # may have lone surrogates
 ) -> str:     # the same object, if it has none

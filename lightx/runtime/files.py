@@ -9,23 +9,26 @@ __all__ = ['cache_dir', 'content_key', 'leftovers', 'remove', 'atomic_path', 'ch
 import errno, glob, hashlib, json, os, platform, re, shutil, time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from .errors import InputError
 
-# %% ../../nbs/00_runtime/files.ipynb #fd5c05d5
+# %% ../../nbs/00_runtime/files.ipynb #09212115
 def cache_dir() -> Path: # `$LIGHTX_CACHE`, or `~/.cache/lightx`
     "The folder for what is computed once and used again."
     return Path(os.environ.get("LIGHTX_CACHE") or "~/.cache/lightx").expanduser()
 
+# %% ../../nbs/00_runtime/files.ipynb #3d85be8c
 def content_key(*parts) -> str: # 16 hex digits
     "A short key that changes when any of `parts` (anything JSON can write) changes."
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
-# %% ../../nbs/00_runtime/files.ipynb #df041bab
+# %% ../../nbs/00_runtime/files.ipynb #de61ed7d
 _WRITING = set() # temporary paths of this process
 
 def _machine(): return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
+# %% ../../nbs/00_runtime/files.ipynb #b96d6e6e
 def _runs(pid: int) -> bool:
     "Whether a process of this machine is there."
     try: os.kill(pid, 0)
@@ -33,6 +36,7 @@ def _runs(pid: int) -> bool:
     except PermissionError: pass # somebody else's
     return True
 
+# %% ../../nbs/00_runtime/files.ipynb #f80b7103
 def _abandoned(
     tmp: Path # a path, maybe from `atomic_path`
 ) -> bool:
@@ -45,6 +49,7 @@ def _abandoned(
     try: return time.time() - tmp.stat().st_mtime > 7 * 86400
     except OSError: return False # gone meanwhile
 
+# %% ../../nbs/00_runtime/files.ipynb #7878fb50
 def leftovers(
     folder: Path,    # where products are written
     name: str = "*"  # of a product, as a pattern; default: of any
@@ -52,9 +57,10 @@ def leftovers(
     "Temporary paths of runs that were killed."
     return [o for o in folder.glob(f".{name}.*.*.tmp") if _abandoned(o)]
 
-# %% ../../nbs/00_runtime/files.ipynb #10811940
+# %% ../../nbs/00_runtime/files.ipynb #cae1165f
 def _temporary(path): return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.tmp")
 
+# %% ../../nbs/00_runtime/files.ipynb #ef21761e
 def remove(
     path: Path # a file or a folder
 ):
@@ -62,6 +68,7 @@ def remove(
     if path.is_symlink() or not path.is_dir(): return path.unlink(missing_ok=True)
     shutil.rmtree(path if path.suffix == ".tmp" else path.rename(_temporary(path)))
 
+# %% ../../nbs/00_runtime/files.ipynb #8ef1297c
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)} # what a write alone can meet
 
 def _unwritten(
@@ -75,6 +82,7 @@ def _unwritten(
     code = re.search(r"\(os error (\d+)\)", str(error)) # as safetensors and tokenizers, which are written in Rust, say it
     return os.strerror(int(code[1])) if code and int(code[1]) in _FULL else ""
 
+# %% ../../nbs/00_runtime/files.ipynb #d9ed827f
 @contextmanager
 def atomic_path(path: str | Path): # the file or folder that appears, whole, when the block ends well
     "A temporary path that becomes `path` at the end of the block, and vanishes if the block fails."
@@ -97,20 +105,20 @@ def atomic_path(path: str | Path): # the file or folder that appears, whole, whe
         with suppress(OSError): remove(tmp)
         _WRITING.discard(tmp)
 
-# %% ../../nbs/00_runtime/files.ipynb #535897e2
+# %% ../../nbs/00_runtime/files.ipynb #c1338224
 def check_new(
     path: str | Path # of a product that a user asked for
 ):
     "An `InputError` if something is there already, so that nothing is lost or taken for new."
     if os.path.lexists(path): raise InputError(f"{path}: is there already: choose another folder, or remove it")
 
+# %% ../../nbs/00_runtime/files.ipynb #c79a0864
 def _lock(path):
     "A lock beside a path, taken."
     from filelock import FileLock, Timeout
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # To the lock this would look like another run.
-        if not os.access(path.parent, os.W_OK): raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        with TemporaryFile(dir=path.parent): pass # where no lock can be made, it would look like another run's
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         lock.acquire(timeout=0)
     except Timeout: raise InputError(f"{path}: another run is writing it: wait for its end, or choose another folder") from None
@@ -118,6 +126,7 @@ def _lock(path):
         raise InputError(f"{path}: cannot be written ({getattr(e, 'strerror', None) or e}): choose another folder") from None
     return lock
 
+# %% ../../nbs/00_runtime/files.ipynb #7341e2c4
 @contextmanager
 def claim(
     path: str | Path, # of a product that a user asked for

@@ -16,7 +16,7 @@ import numpy as np
 from fastcore.basics import patch
 from tokenizers import Tokenizer
 
-# %% ../../nbs/00_runtime/reader.ipynb #359ec06e
+# %% ../../nbs/00_runtime/reader.ipynb #1e4a8c6a
 class TokenizedText(NamedTuple):
     "A text as a student reads it: special tokens, W words, special tokens."
     ids: np.ndarray    # token ids [T]
@@ -25,6 +25,7 @@ class TokenizedText(NamedTuple):
     ends: np.ndarray   # the one after its last [W]
     truncated: bool    # the text is longer than is read
 
+# %% ../../nbs/00_runtime/reader.ipynb #0ac98da6
 def from_encoding(
     encoding, # of a `tokenizers.Tokenizer`
     text: str # that it encodes
@@ -40,6 +41,7 @@ def from_encoding(
     if not text.isascii(): ends = [next(i for i in range(o, len(text) + 1) if i == len(text) or unicodedata.category(text[i]) != "Mn") for o in ends]
     return TokenizedText(*map(as_array, (encoding.ids, [*first, after], starts, ends)), bool(encoding.overflowing))
 
+# %% ../../nbs/00_runtime/reader.ipynb #7716abe8
 def as_array(
     numbers: list[int] # N of them
 ) -> np.ndarray:       # the same, in half the time of `np.array`
@@ -91,11 +93,10 @@ class PieceCache(dict):
         self[word] = [o.id for o in self.model.tokenize(word)]
         return self[word]
 
-# %% ../../nbs/00_runtime/reader.ipynb #8d03be90
+# %% ../../nbs/00_runtime/reader.ipynb #203f7fa7
 SPACE, LETTER, SIGN = range(3)
 KIND = np.array([SPACE if not 32 < i < 127 else LETTER if chr(i).isalnum() else SIGN for i in range(256)], np.uint8)
 
-# %% ../../nbs/00_runtime/reader.ipynb #203f7fa7
 def word_spans(
     kind: np.ndarray                # of each byte; the last is a space
 ) -> tuple[np.ndarray, np.ndarray]: # first bytes of the words, and their lengths
@@ -123,7 +124,7 @@ def word_integers(
     high[long] = eight[starts[long] + 8] & FIRST_BYTES[np.minimum(sizes[long] - 8, 8)]
     return low, high
 
-# %% ../../nbs/00_runtime/reader.ipynb #2f18a1ff
+# %% ../../nbs/00_runtime/reader.ipynb #507c7af1
 class WordCache:
     "Words and their pieces."
     def __init__(self,
@@ -133,50 +134,57 @@ class WordCache:
         self.model, self.slots = model, slots
         self.forget()
 
-    def forget(self):
-        "Start afresh."
-        self.at, self.low, self.high = np.zeros(1 << self.slots, np.int32), np.zeros(1, "<u8"), np.zeros(1, "<u8")
-        self.known, self.ids, self.ends = {}, np.zeros(0, np.int64), np.zeros(0, np.int64) # pieces of all words, end to end
-        self.first, self.count = np.zeros(1, np.int64), np.zeros(1, np.int64) # of each word in them; word 0 is none
+# %% ../../nbs/00_runtime/reader.ipynb #92df21c9
+@patch
+def forget(self:WordCache):
+    "Start afresh."
+    self.at, self.low, self.high = np.zeros(1 << self.slots, np.int32), np.zeros(1, "<u8"), np.zeros(1, "<u8")
+    self.known, self.ids, self.ends = {}, np.zeros(0, np.int64), np.zeros(0, np.int64) # pieces of all words, end to end
+    self.first, self.count = np.zeros(1, np.int64), np.zeros(1, np.int64) # of each word in them; word 0 is none
 
-    def learn(self,
-        words: list[str] # lowered, if the tokenizer lowers
-    ) -> list[int]:      # their numbers
-        "Remember the pieces of words."
-        new = [o for o in dict.fromkeys(words) if o not in self.known]
-        pieces = [self.model.tokenize(o) for o in new]
-        self.known |= {o: len(self.count) + i for i, o in enumerate(new)}
-        self.count = np.append(self.count, [len(o) for o in pieces]).astype(np.int64)
-        self.first = np.cumsum(self.count) - self.count
-        self.ids = np.append(self.ids, [p.id for o in pieces for p in o]).astype(np.int64)
-        self.ends = np.append(self.ends, [p.offsets[1] for o in pieces for p in o]).astype(np.int64)
-        self.low, self.high = (np.append(o, np.zeros(len(new), "<u8")) for o in (self.low, self.high))
-        return [self.known[o] for o in words]
+# %% ../../nbs/00_runtime/reader.ipynb #d6040fb4
+@patch
+def learn(self:WordCache,
+    words: list[str] # lowered, if the tokenizer lowers
+) -> list[int]:      # their numbers
+    "Remember the pieces of words."
+    new = [o for o in dict.fromkeys(words) if o not in self.known]
+    pieces = [self.model.tokenize(o) for o in new]
+    self.known |= {o: len(self.count) + i for i, o in enumerate(new)}
+    self.count = np.append(self.count, [len(o) for o in pieces]).astype(np.int64)
+    self.first = np.cumsum(self.count) - self.count
+    self.ids = np.append(self.ids, [p.id for o in pieces for p in o]).astype(np.int64)
+    self.ends = np.append(self.ends, [p.offsets[1] for o in pieces for p in o]).astype(np.int64)
+    self.low, self.high = (np.append(o, np.zeros(len(new), "<u8")) for o in (self.low, self.high))
+    return [self.known[o] for o in words]
 
-    def __call__(self,
-        raw: bytes,         # with 16 bytes after the last word
-        starts: np.ndarray, # of words
-        sizes: np.ndarray   # their lengths
-    ) -> np.ndarray:        # their numbers
-        "Look up words; new ones are learned."
-        low, high = word_integers(raw, starts, sizes)
-        mixed = (low * np.uint64(0x9E3779B97F4A7C15)) ^ (high * np.uint64(0xC2B2AE3D27D4EB4F))
-        slot = ((mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(64 - self.slots)
-        found = self.at[slot]
-        missed = np.flatnonzero((self.low[found] != low) | (self.high[found] != high) | (sizes > 16))
-        if len(missed):
-            found[missed] = self.learn([raw[a:a + n].decode() for a, n in zip(starts[missed].tolist(), sizes[missed].tolist())])
-            kept = missed[sizes[missed] <= 16]
-            self.at[slot[kept]], self.low[found[kept]], self.high[found[kept]] = found[kept], low[kept], high[kept]
-        return found
+# %% ../../nbs/00_runtime/reader.ipynb #6bb0f642
+@patch
+def __call__(self:WordCache,
+    raw: bytes,         # with 16 bytes after the last word
+    starts: np.ndarray, # of words
+    sizes: np.ndarray   # their lengths
+) -> np.ndarray:        # their numbers
+    "Look up words; new ones are learned."
+    low, high = word_integers(raw, starts, sizes)
+    mixed = (low * np.uint64(0x9E3779B97F4A7C15)) ^ (high * np.uint64(0xC2B2AE3D27D4EB4F))
+    slot = ((mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(64 - self.slots)
+    found = self.at[slot]
+    missed = np.flatnonzero((self.low[found] != low) | (self.high[found] != high) | (sizes > 16))
+    if len(missed):
+        found[missed] = self.learn([raw[a:a + n].decode() for a, n in zip(starts[missed].tolist(), sizes[missed].tolist())])
+        kept = missed[sizes[missed] <= 16]
+        self.at[slot[kept]], self.low[found[kept]], self.high[found[kept]] = found[kept], low[kept], high[kept]
+    return found
 
-# %% ../../nbs/00_runtime/reader.ipynb #96971a04
+# %% ../../nbs/00_runtime/reader.ipynb #597ffd6c
 def start_offsets(
     counts: np.ndarray # of things [N]
 ) -> np.ndarray:       # [N + 1]
     "Where each begins if they lie end to end; the last is where all end."
     return np.append(0, np.cumsum(counts, dtype=np.int64))
 
+# %% ../../nbs/00_runtime/reader.ipynb #c51bd2d9
 def index_ranges(
     starts: np.ndarray, # [N]
     counts: np.ndarray  # [N]
@@ -185,7 +193,7 @@ def index_ranges(
     places = start_offsets(counts)
     return np.arange(places[-1]) + np.repeat(starts - places[:-1], counts)
 
-# %% ../../nbs/00_runtime/reader.ipynb #db77c0a8
+# %% ../../nbs/00_runtime/reader.ipynb #e12c6330
 FEW_TEXTS = 8 # texts: fewer are not worth the calls to numpy
 LOCK = threading.Lock() # of all memories: their arrays change as words are learned
 
@@ -205,36 +213,44 @@ class Reader:
         marks = map(re.escape, (o.content.lower() for o in self.tokenizer.get_added_tokens_decoder().values()))
         self.marks = re.compile("|".join(marks) or "(?!)") # the latter is nowhere
 
-    def ids(self,
-        texts: list[str]   # N texts
-    ) -> list[np.ndarray]: # token ids of each text [T]
-        "Token ids alone."
-        return self._read(texts, self._ids, self._truncated_ids, lambda encoding, text: as_array(encoding.ids))
+# %% ../../nbs/00_runtime/reader.ipynb #fd739ed8
+@patch
+def ids(self:Reader,
+    texts: list[str]   # N texts
+) -> list[np.ndarray]: # token ids of each text [T]
+    "Token ids alone."
+    return self._read(texts, self._ids, self._truncated_ids, lambda encoding, text: as_array(encoding.ids))
 
-    def __call__(self,
-        texts: list[str] # N texts
-    ) -> list[TokenizedText]:
-        "Token ids, and where the words are."
-        return self._read(texts, self._alone, self._truncated_readings, from_encoding)
+# %% ../../nbs/00_runtime/reader.ipynb #03006c5f
+@patch
+def __call__(self:Reader,
+    texts: list[str] # N texts
+) -> list[TokenizedText]:
+    "Token ids, and where the words are."
+    return self._read(texts, self._alone, self._truncated_readings, from_encoding)
 
-    def _short(self, text): # each word of a plain text has a token at least
-        if self._plain(text) is None: return shorten(text, self.tokenizer.encode, self.max_length)
-        return text[:last.end()] if (last := next(islice(WORD.finditer(text), self.max_length, None), None)) else text
+# %% ../../nbs/00_runtime/reader.ipynb #2ddccf4b
+@patch
+def _short(self:Reader, text): # each word of a plain text has a token at least
+    if self._plain(text) is None: return shorten(text, self.tokenizer.encode, self.max_length)
+    return text[:last.end()] if (last := next(islice(WORD.finditer(text), self.max_length, None), None)) else text
 
-    def _read(self, texts, one, many, other):
-        "Read plain texts by `one` or `many`, and the rest by `other`."
-        texts = [self._short(o) if len(o) > self.long else o for o in texts]
-        whole = self._plain(" ".join(texts)) if len(texts) >= FEW_TEXTS else None
-        if whole is not None: return many(*self._look_up(whole, texts))
-        found, plain = [None] * len(texts), {i: p for i, o in enumerate(texts) if (p := self._plain(o)) is not None}
-        some = [*plain.values()]
-        for i, o in zip(plain, map(one, some) if len(some) < FEW_TEXTS else many(*self._look_up(" ".join(some), some))): found[i] = o
-        if rest := [i for i, o in enumerate(found) if o is None]:
-            encodings = self.tokenizer.encode_batch([texts[i] for i in rest])
-            for i, encoding in zip(rest, encodings): found[i] = other(encoding, texts[i])
-        return found
+# %% ../../nbs/00_runtime/reader.ipynb #83055f2a
+@patch
+def _read(self:Reader, texts, one, many, other):
+    "Read plain texts by `one` or `many`, and the rest by `other`."
+    texts = [self._short(o) if len(o) > self.long else o for o in texts]
+    whole = self._plain(" ".join(texts)) if len(texts) >= FEW_TEXTS else None
+    if whole is not None: return many(*self._look_up(whole, texts))
+    found, plain = [None] * len(texts), {i: p for i, o in enumerate(texts) if (p := self._plain(o)) is not None}
+    some = [*plain.values()]
+    for i, o in zip(plain, map(one, some) if len(some) < FEW_TEXTS else many(*self._look_up(" ".join(some), some))): found[i] = o
+    if rest := [i for i, o in enumerate(found) if o is None]:
+        encodings = self.tokenizer.encode_batch([texts[i] for i in rest])
+        for i, encoding in zip(rest, encodings): found[i] = other(encoding, texts[i])
+    return found
 
-# %% ../../nbs/00_runtime/reader.ipynb #ee45e97b
+# %% ../../nbs/00_runtime/reader.ipynb #5cb2ac4a
 @patch
 def _plain(self:Reader, text):
     "A text as its words are looked up; None if it is not plain."
@@ -242,12 +258,14 @@ def _plain(self:Reader, text):
     lowered = text.lower()
     return None if self.marks.search(lowered) else lowered if self.rules["lowercase"] else text
 
+# %% ../../nbs/00_runtime/reader.ipynb #64b1df8e
 @patch
 def _ids(self:Reader, plain):
     "The token ids of a plain text; None if it has to be truncated."
     ids = [self.rules["first"], *chain.from_iterable(map(self.pieces.__getitem__, WORD.findall(plain))), self.rules["last"]]
     return as_array(ids) if len(ids) <= self.max_length else None
 
+# %% ../../nbs/00_runtime/reader.ipynb #164ead2b
 @patch
 def _alone(self:Reader, plain):
     "The reading of a plain text; None if it has to be truncated."
@@ -259,7 +277,7 @@ def _alone(self:Reader, plain):
     starts, sizes = as_array(list(map(re.Match.start, found))), as_array(list(map(len, words)))
     return TokenizedText(as_array(ids), as_array(list(accumulate(map(len, pieces), initial=1))), starts, starts + sizes, False)
 
-# %% ../../nbs/00_runtime/reader.ipynb #79cbab8c
+# %% ../../nbs/00_runtime/reader.ipynb #65454148
 @patch
 def _look_up(self:Reader, whole, texts):
     "For the words of all texts: ids of their pieces, numbers of pieces, starts, ends. For the texts: their first words, and which are truncated."
@@ -276,6 +294,7 @@ def _look_up(self:Reader, whole, texts):
     starts = starts[kept] - np.repeat(begins[:-1], np.diff(first))
     return memory.ids[index_ranges(piece, counts)], counts, starts, starts + memory.ends[piece + counts - 1], first, end - begin > self.max_length - 2
 
+# %% ../../nbs/00_runtime/reader.ipynb #aa446804
 @patch
 def _bounded(self:Reader, pieces, place, first):
     "Pieces with the special tokens put in, end to end, and where each text begins [N + 1]."
@@ -285,6 +304,7 @@ def _bounded(self:Reader, pieces, place, first):
     ids[tokens[:-1]], ids[tokens[1:] - 1], ids[index_ranges(tokens[:-1] + 1, taken)] = self.rules["first"], self.rules["last"], pieces
     return ids, tokens.tolist()
 
+# %% ../../nbs/00_runtime/reader.ipynb #b3eb9b3a
 @patch
 def _truncated_ids(self:Reader, pieces, counts, starts, ends, first, truncated):
     "Token ids, text by text."

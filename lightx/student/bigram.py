@@ -14,7 +14,15 @@ from scipy.sparse import csr_matrix
 
 from .mlp import MLPStudent
 
-# %% ../../nbs/04_student/bigram.ipynb #740cc1e3
+# %% ../../nbs/04_student/bigram.ipynb #6c94a98b
+def _bigrams_of(ids, vocab_size):
+    "The different bigrams of some texts as one number each [P], and which text has which, a matrix [N, P] of ones."
+    keys = [np.unique(a[:-1] * vocab_size + a[1:]) for a in (np.array(o[1:-1], np.int64) for o in ids)]
+    bigrams, column = np.unique(np.concatenate(keys), return_inverse=True)
+    has = csr_matrix((np.ones(len(column)), column, np.cumsum([0, *map(len, keys)])), shape=(len(ids), len(bigrams)))
+    return bigrams, has
+
+# %% ../../nbs/04_student/bigram.ipynb #8c57fa30
 def bigram_information(
     ids: list[list[int]],           # N lists of token ids
     chances: np.ndarray,            # [N, C], probabilities of the classes
@@ -22,9 +30,7 @@ def bigram_information(
     least: int = 4                  # texts that must have a bigram
 ) -> tuple[np.ndarray, np.ndarray]: # bigrams [P, 2], the most informative first; their information [P], in nats
     "How informative bigrams are of the class, without a text's first and last token."
-    keys = [np.unique(a[:-1] * vocab_size + a[1:]) for a in (np.array(o[1:-1], np.int64) for o in ids)]
-    bigrams, column = np.unique(np.concatenate(keys), return_inverse=True)
-    has = csr_matrix((np.ones(len(column)), column, np.cumsum([0, *map(len, keys)])), shape=(len(ids), len(bigrams)))
+    bigrams, has = _bigrams_of(ids, vocab_size)
     texts, share = np.asarray(has.sum(0))[0], chances.mean(0)
     mean = (has.T @ chances) / texts[:, None]
     information = texts * (mean * np.log((mean + 1e-9) / (share + 1e-9))).sum(1)
@@ -32,7 +38,7 @@ def bigram_information(
     found = found[np.argsort(-information[found], kind="stable")]
     return np.stack([bigrams[found] // vocab_size, bigrams[found] % vocab_size], 1), information[found]
 
-# %% ../../nbs/04_student/bigram.ipynb #7ef654ce
+# %% ../../nbs/04_student/bigram.ipynb #3743c5e9
 class BigramStudent(MLPStudent):
     "An MLP that reads hashed bigrams too, from rows of its embedding that no word piece needs."
     def __init__(self,
@@ -47,11 +53,13 @@ class BigramStudent(MLPStudent):
         self.register_buffer("given", torch.zeros(self.vocab_size, dtype=torch.bool)) # rows that hold a bigram
         self.register_buffer("hashed_as", torch.arange(self.vocab_size, dtype=torch.int32)) # a piece's id before the vocabulary was pruned
 
+# %% ../../nbs/04_student/bigram.ipynb #860ece62
 @patch
 def _slot(self:BigramStudent, first, second):
     "The slot of each bigram."
     return (self.hashed_as[first].long() * 7919 + self.hashed_as[second].long() * 104729) % len(self.slot_row)
 
+# %% ../../nbs/04_student/bigram.ipynb #2f029610
 @patch
 @torch.no_grad()
 def set_bigrams(self:BigramStudent,
@@ -65,7 +73,7 @@ def set_bigrams(self:BigramStudent,
     self.given.fill_(False)[rows[first]] = True
     self.embedding.weight[self.given] = 0 # a bigram starts as nothing beside its pieces
 
-# %% ../../nbs/04_student/bigram.ipynb #8fade41c
+# %% ../../nbs/04_student/bigram.ipynb #50db32ef
 @patch
 def _bigrams(self:BigramStudent, input_ids, attention_mask):
     "The row of each bigram [B, T - 1], and 1 where there is one."
@@ -75,6 +83,7 @@ def _bigrams(self:BigramStudent, input_ids, attention_mask):
     hit = attention_mask[:, :-1] * attention_mask[:, 1:] * here
     return self.slot_row[slot].long() * here, hit
 
+# %% ../../nbs/04_student/bigram.ipynb #14cac074
 @patch
 def extra_rows(self:BigramStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -92,7 +101,7 @@ def _with_bigrams(self:BigramStudent, input_ids, attention_mask):
     if self.rows is not None: rows = torch.searchsorted(self.rows, rows)
     return torch.cat([input_ids, rows], 1), torch.cat([attention_mask * ~self.given[own], hit], 1)
 
-# %% ../../nbs/04_student/bigram.ipynb #d7079653
+# %% ../../nbs/04_student/bigram.ipynb #1e851019
 @patch
 def forward(self:BigramStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -101,6 +110,7 @@ def forward(self:BigramStudent,
     "Logits of a batch."
     return MLPStudent.forward(self, *self._with_bigrams(input_ids, attention_mask))
 
+# %% ../../nbs/04_student/bigram.ipynb #eb4fccc5
 @patch
 def baseline_logits(self:BigramStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -109,6 +119,7 @@ def baseline_logits(self:BigramStudent,
     "Logits where every token and bigram is the baseline, without dropout."
     return MLPStudent.baseline_logits(self, *self._with_bigrams(input_ids, attention_mask))
 
+# %% ../../nbs/04_student/bigram.ipynb #47ea0e72
 @patch
 def explain(self:BigramStudent,
     input_ids: torch.Tensor,            # [B, T]

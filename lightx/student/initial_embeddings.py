@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ..runtime import content_key
 from ..attribution import cached_array, weights_key
 
-# %% ../../nbs/04_student/initial_embeddings.ipynb #388f8f1d
+# %% ../../nbs/04_student/initial_embeddings.ipynb #5a211d48
 @torch.no_grad()
 def token_vectors(
     teacher,                    # `Teacher`
@@ -30,6 +30,7 @@ def token_vectors(
         found.append(read.last_hidden_state.mean(1).float().cpu())
     return torch.cat(found)
 
+# %% ../../nbs/04_student/initial_embeddings.ipynb #c74bc1bb
 def vocabulary_vectors(
     teacher,                # `Teacher`
     progress: bool = True   # show a bar
@@ -53,7 +54,7 @@ def principal_components(
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     return F.pad(centred @ axes, (0, max(0, dim - vectors.shape[1])))
 
-# %% ../../nbs/04_student/initial_embeddings.ipynb #3e952e5e
+# %% ../../nbs/04_student/initial_embeddings.ipynb #7ed2026a
 def sif_weights(
     tokens: torch.Tensor,   # [N], all tokens of some texts
     vocab_size: int,        # V
@@ -63,6 +64,7 @@ def sif_weights(
     counts = torch.bincount(tokens, minlength=vocab_size)
     return a / (a + counts / counts.sum())
 
+# %% ../../nbs/04_student/initial_embeddings.ipynb #be63099e
 def teacher_embeddings(
     teacher,                # `Teacher`
     tokens: torch.Tensor,   # [N], all tokens of the training texts

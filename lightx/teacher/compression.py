@@ -43,13 +43,14 @@ def int8_teacher(
         small = torch.ao.quantization.quantize_dynamic(copy.deepcopy(model).cpu().eval(), {nn.Linear}, dtype=torch.qint8)
     return LogitsOnly(small)
 
-# %% ../../nbs/02_teacher/compression.ipynb #8c90426b
+# %% ../../nbs/02_teacher/compression.ipynb #6f09b078
 def _attention(model):
     "For each layer, what holds the projections into its attention, and what holds the one out of it."
     where, names, _ = FAMILIES.get(model.config.model_type, (None, None, None))
     if names is not BERT: raise InputError(f"head_pruning: a {model.config.model_type} is not laid out like BERT: take a BERT-like teacher")
     return [(o.attention.self, o.attention.output) for o in attrgetter(where)(model.base_model)]
 
+# %% ../../nbs/02_teacher/compression.ipynb #03315e94
 def _silence(model, layer, head):
     "A hook that zeroes what one head passes on."
     size = model.config.hidden_size // model.config.num_attention_heads
@@ -78,7 +79,7 @@ def head_costs(
             hook.remove()
     return costs
 
-# %% ../../nbs/02_teacher/compression.ipynb #8f9442e4
+# %% ../../nbs/02_teacher/compression.ipynb #a429d1d0
 def _select(linear, rows, dim):
     "A linear layer with some of its rows (0) or columns (1)."
     layer = nn.Linear(*((linear.in_features, len(rows)) if dim == 0 else (len(rows), linear.out_features)))
@@ -87,6 +88,7 @@ def _select(linear, rows, dim):
         layer.bias.copy_(linear.bias[rows] if dim == 0 else linear.bias)
     return layer
 
+# %% ../../nbs/02_teacher/compression.ipynb #9327ed65
 def prune_heads(
     model,               # a BERT-like sequence classifier
     costs: torch.Tensor, # [layers, heads], from `head_costs`

@@ -10,12 +10,13 @@ import copy
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from transformers.pytorch_utils import Conv1D
 
 from .encoder import attention
 from .forward import plain_forward
 
-# %% ../../nbs/02_teacher/decoder.ipynb #faa8b8e7
+# %% ../../nbs/02_teacher/decoder.ipynb #bf7a3875
 def _product(
     *modules # linear layers of the same input, or GPT-2's, whose weights lie across
 ):           # weight [out, in] and bias [out] or None
@@ -24,6 +25,7 @@ def _product(
     biases = [o.bias for o in modules if o.bias is not None]
     return (torch.nn.Parameter(torch.cat(o).detach(), requires_grad=False) if o else None for o in (weights, biases))
 
+# %% ../../nbs/02_teacher/decoder.ipynb #8189b060
 def _turned(
     x: torch.Tensor,          # [B, H, T, d]
     places: tuple             # cosines and sines, each [B or 1, T, d]
@@ -33,6 +35,7 @@ def _turned(
     first, second = x.chunk(2, -1)
     return x * cos + torch.cat([-second, first], -1) * sin
 
+# %% ../../nbs/02_teacher/decoder.ipynb #9679cf06
 class DecoderLayer(torch.nn.Module):
     "A layer of a decoder, on the weights of another's."
     def __init__(self,
@@ -47,29 +50,39 @@ class DecoderLayer(torch.nn.Module):
         self.asks = self.mix.weight.shape[0 if gpt2 else 1] # rows of the queries; keys and values have half of the others each
         self.norms = torch.nn.ModuleList(getattr(own, f"{o}_norm", torch.nn.Identity()) for o in "qk")
 
-    def forward(self,
-        h: torch.Tensor,                 # [B, T, D]
-        places: tuple | None,            # cosines and sines, each [1, T, d], of models that turn
-        read: torch.Tensor | None = None # [B], the token that alone is wanted; None: all
-    ) -> torch.Tensor:                   # [B, T or 1, D]
-        "The layer's output."
-        row = torch.arange(len(h), device=h.device)
-        def at(x): return x if read is None else x[row, read][:, None]
-        def heads(x, some):
-            asked = F.linear(x, self.weight[some], None if self.bias is None else self.bias[some])
-            return asked.unflatten(-1, (-1, self.size)).transpose(1, 2)
-        x = self.before(h)
-        if read is None: q, rest = heads(x, slice(None)).tensor_split([self.asks // self.size], 1)
-        else: q, rest = heads(at(x), slice(self.asks)), heads(x, slice(self.asks, None))
-        k, v = rest.chunk(2, 1)
-        q, k = (norm(o) for o, norm in zip((q, k), self.norms))
-        if places: q, k = _turned(q, [o if read is None else o[0, read][:, None] for o in places]), _turned(k, places)
-        k, v = (o.repeat_interleave(q.shape[1] // o.shape[1], 1) for o in (k, v))
-        seen = None if read is None else (torch.arange(h.shape[1], device=h.device) <= read[:, None])[:, None, None]
-        h = at(h) + self.mix(attention(q, k, v, attn_mask=seen, is_causal=read is None, scale=self.scale))
-        return h + self.mlp(self.between(h))
+# %% ../../nbs/02_teacher/decoder.ipynb #3f258424
+def _at(x, read):
+    "The tokens that are read [B, 1, D]; None: all of them."
+    return x if read is None else x[torch.arange(len(x), device=x.device), read][:, None]
 
-# %% ../../nbs/02_teacher/decoder.ipynb #5a6ac5db
+# %% ../../nbs/02_teacher/decoder.ipynb #938a962f
+@patch
+def _heads(self:DecoderLayer, x, read):
+    "Queries [B, H, T or 1, d], and keys and values [B, H, T, d] of normalized tokens."
+    def heads(x, some):
+        asked = F.linear(x, self.weight[some], None if self.bias is None else self.bias[some])
+        return asked.unflatten(-1, (-1, self.size)).transpose(1, 2)
+    if read is None: q, rest = heads(x, slice(None)).tensor_split([self.asks // self.size], 1)
+    else: q, rest = heads(_at(x, read), slice(self.asks)), heads(x, slice(self.asks, None))
+    k, v = rest.chunk(2, 1)
+    return *(norm(o) for o, norm in zip((q, k), self.norms)), v
+
+# %% ../../nbs/02_teacher/decoder.ipynb #2864f741
+@patch
+def forward(self:DecoderLayer,
+    h: torch.Tensor,                 # [B, T, D]
+    places: tuple | None,            # cosines and sines, each [1, T, d], of models that turn
+    read: torch.Tensor | None = None # [B], the token that alone is wanted; None: all
+) -> torch.Tensor:                   # [B, T or 1, D]
+    "The layer's output."
+    q, k, v = self._heads(self.before(h), read)
+    if places: q, k = _turned(q, [o if read is None else o[0, read][:, None] for o in places]), _turned(k, places)
+    k, v = (o.repeat_interleave(q.shape[1] // o.shape[1], 1) for o in (k, v))
+    seen = None if read is None else (torch.arange(h.shape[1], device=h.device) <= read[:, None])[:, None, None]
+    h = _at(h, read) + self.mix(attention(q, k, v, attn_mask=seen, is_causal=read is None, scale=self.scale))
+    return h + self.mlp(self.between(h))
+
+# %% ../../nbs/02_teacher/decoder.ipynb #e98ad55e
 DECODERS = "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma"
 
 class Decoder(torch.nn.Module):
@@ -85,18 +98,20 @@ class Decoder(torch.nn.Module):
         self.layers = [copy.deepcopy(o).to(dtype) for o in layers] if dtype else layers
         self.window = getattr(model.config, "sliding_window", None) or 10**9
 
-    def forward(self,
-        embeddings: torch.Tensor, # [B, T, D], of the words alone
-        mask: torch.Tensor,       # [B, T], 1 = token; padded on the right
-        read: torch.Tensor,       # [B], see `read_positions`
-        segments=None             # not looked at: decoders know none
-    ) -> torch.Tensor:            # [B, C]
-        "Logits."
-        base, length = self.model.base_model, mask.shape[1]
-        if length > self.window: return self.plain(embeddings, mask, read)
-        h, order = embeddings.to(self.dtype), torch.arange(length, device=mask.device)[None]
-        gpt2 = self.model.config.model_type == "gpt2"
-        if gpt2: h = h + base.wpe(order).to(self.dtype)
-        places = None if gpt2 else base.rotary_emb(h, position_ids=order)
-        for layer in self.layers: h = layer(h, places, read if layer is self.layers[-1] else None)
-        return self.model.score((base.ln_f if gpt2 else base.norm)(h[:, 0].to(embeddings.dtype)))
+# %% ../../nbs/02_teacher/decoder.ipynb #43cec38c
+@patch
+def forward(self:Decoder,
+    embeddings: torch.Tensor, # [B, T, D], of the words alone
+    mask: torch.Tensor,       # [B, T], 1 = token; padded on the right
+    read: torch.Tensor,       # [B], see `read_positions`
+    segments=None             # not looked at: decoders know none
+) -> torch.Tensor:            # [B, C]
+    "Logits."
+    base, length = self.model.base_model, mask.shape[1]
+    if length > self.window: return self.plain(embeddings, mask, read)
+    h, order = embeddings.to(self.dtype), torch.arange(length, device=mask.device)[None]
+    gpt2 = self.model.config.model_type == "gpt2"
+    if gpt2: h = h + base.wpe(order).to(self.dtype)
+    places = None if gpt2 else base.rotary_emb(h, position_ids=order)
+    for layer in self.layers: h = layer(h, places, read if layer is self.layers[-1] else None)
+    return self.model.score((base.ln_f if gpt2 else base.norm)(h[:, 0].to(embeddings.dtype)))

@@ -18,6 +18,14 @@ from .forward import plain_forward, reads_segments
 # %% ../../nbs/02_teacher/fast.ipynb #cbf9a7e3
 def _agree(ours, theirs): return ours.shape == theirs.shape and (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
+def _form(model, dtype):
+    "The layers of its family on the weights of a model: made once, and again when a weight has changed."
+    forms = model.__dict__.setdefault("_fast_forms", {}) # a plain attribute, so that no state dict has it
+    stamp = [(o.data_ptr(), o._version) for o in model.parameters()]
+    if dtype not in forms or forms[dtype][0] != stamp:
+        forms[dtype] = stamp, (Decoder if model.config.model_type in DECODERS else Encoder)(model, dtype)
+    return forms[dtype][1]
+
 @torch.no_grad()
 def fast_forward(
     model,                           # any sequence classifier of transformers, in eval mode
@@ -28,10 +36,9 @@ def fast_forward(
     probe = table[torch.arange(12, device=table.device) % len(table)].view(2, 6, -1)
     mask, read = torch.tensor([[1] * 6, [1] * 4 + [0] * 2], device=table.device), torch.tensor([5, 3], device=table.device)
     probes = probe, mask, read, (mask.cumsum(1) > 2).long() if reads_segments(model) else None
-    kind = Decoder if model.config.model_type in DECODERS else Encoder
     try:
-        if _agree((made := kind(model))(*probes), plain_forward(model)(*probes)):
-            if dtype: (made := kind(model, dtype))(*probes) # what can't be computed in a type is found here
+        if _agree((made := _form(model, None))(*probes), plain_forward(model)(*probes)):
+            if dtype: (made := _form(model, dtype))(*probes) # what can't be computed in a type is found here
             return made
     except (KeyError, AttributeError, TypeError, RuntimeError): pass # not of a known family, or changed
     return plain_forward(copy.deepcopy(model).to(dtype) if dtype else model)

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from fastcore.basics import patch
 
 from ..runtime import check_choice
 from .losses import Batch, LightX
 
-# %% ../../nbs/05_training/adaptive_alpha.ipynb #cee912d1
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #ec9f770e
 class GradientStats(NamedTuple):
     "What a rule may look at in a step."
     losses: torch.Tensor # of labels and explanations [2]
     norms: torch.Tensor  # norms of their gradients [2]
     dot: torch.Tensor    # dot product of the gradients
 
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #41d6464e
 def gradient_stats(
     losses: tuple[torch.Tensor, torch.Tensor], # of labels and explanations
     a: torch.Tensor,                           # gradient of the first
@@ -74,7 +76,7 @@ class GradNorm:
         self.w = 2 * self.w / self.w.sum()
         return float(self.w[0] / 2)
 
-# %% ../../nbs/05_training/adaptive_alpha.ipynb #1ffc737a
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #a3843be7
 @dataclass
 class PCGrad:
     "Each gradient without what goes against the other (Yu et al., 2020)."
@@ -82,6 +84,7 @@ class PCGrad:
         a, b = 1 - seen.dot.clamp_max(0) / seen.norms.clamp_min(1e-12)**2
         return float(a / (a + b))
 
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #90beeedc
 @dataclass
 class EqualGradientNorms:
     "Weights that give the gradients of both losses the same norm."
@@ -92,9 +95,10 @@ class EqualGradientNorms:
         self.norms = seen.norms if self.norms is None else self.memory * self.norms + (1 - self.memory) * seen.norms
         return float(self.norms[1] / self.norms.sum())
 
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #4a55d1e0
 RULES = dict(uncertainty=Uncertainty, dwa=DWA, gradnorm=GradNorm, pcgrad=PCGrad, equal_pull=EqualGradientNorms)
 
-# %% ../../nbs/05_training/adaptive_alpha.ipynb #6f344670
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #d036ddf2
 @dataclass
 class AutoLightX:
     "lightX's loss with the alpha that a rule finds step by step: for one training only."
@@ -106,12 +110,14 @@ class AutoLightX:
         check_choice("rule", self.rule, tuple(RULES))
         self._rule = RULES[self.rule]()
 
-    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
-        ce, explained, parts = self.loss.terms(student, batch)
-        weights = list(student.parameters())
-        a, b = (torch.autograd.grad(o, weights, retain_graph=True, materialize_grads=True) for o in (ce, explained))
-        shared = next(i for i, o in enumerate(weights) if o is student.embedding.weight)
-        self.alphas.append(alpha := self._rule(gradient_stats((ce, explained), a[shared], b[shared])))
-        value = (alpha * ce + (1 - alpha) * explained).detach()
-        along = sum((w * (alpha * x + (1 - alpha) * y)).sum() for w, x, y in zip(weights, a, b))
-        return value + along - along.detach(), {k: v.detach() for k, v in parts.items()} | {"alpha": torch.tensor(alpha)}
+# %% ../../nbs/05_training/adaptive_alpha.ipynb #dfe33676
+@patch
+def __call__(self:AutoLightX, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+    ce, explained, parts = self.loss.terms(student, batch)
+    weights = list(student.parameters())
+    a, b = (torch.autograd.grad(o, weights, retain_graph=True, materialize_grads=True) for o in (ce, explained))
+    shared = next(i for i, o in enumerate(weights) if o is student.embedding.weight)
+    self.alphas.append(alpha := self._rule(gradient_stats((ce, explained), a[shared], b[shared])))
+    value = (alpha * ce + (1 - alpha) * explained).detach()
+    along = sum((w * (alpha * x + (1 - alpha) * y)).sum() for w, x, y in zip(weights, a, b))
+    return value + along - along.detach(), {k: v.detach() for k, v in parts.items()} | {"alpha": torch.tensor(alpha)}

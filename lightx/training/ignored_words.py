@@ -9,11 +9,12 @@ __all__ = ['checked_words', 'word_ids', 'find_words', 'Ignoring']
 from dataclasses import dataclass
 
 import torch
+from fastcore.basics import patch
 
 from ..runtime import brief, InputError
 from .losses import Batch
 
-# %% ../../nbs/05_training/ignored_words.ipynb #9fd24854
+# %% ../../nbs/05_training/ignored_words.ipynb #6a00dc0a
 def checked_words(
     words: str | list[str] # as they are typed
 ) -> list[str]:
@@ -23,20 +24,25 @@ def checked_words(
         raise InputError(f"word {brief(wrong[0])} is no word: give one of the texts")
     return words
 
+# %% ../../nbs/05_training/ignored_words.ipynb #37caa912
+def _ids_of(tokenizer, word):
+    "The token ids of one word, as the first of a text and after a space."
+    unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "<unk>")
+    ids = [tuple(tokenizer.encode(text, add_special_tokens=False).ids) for text in (word, f" {word}")]
+    if not any(ids): raise InputError(f"word {brief(word)} reads as nothing: give a word of the texts")
+    if unknown in ids[0]:
+        raise InputError(f"word {brief(word)} is one of those that the tokenizer does not know: take it out by its letters, with lightx edit")
+    return filter(None, ids)
+
+# %% ../../nbs/05_training/ignored_words.ipynb #ff828c50
 def word_ids(
     tokenizer,       # fast: a `tokenizers.Tokenizer`
     words: list[str] # as they are typed
 ) -> tuple[tuple[int, ...], ...]:
     "The token ids of words, as the first of a text and after a space."
-    found, unknown = {}, tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "<unk>") # it stands for other words too
-    for o in checked_words(words):
-        ids = [tuple(tokenizer.encode(text, add_special_tokens=False).ids) for text in (o, f" {o}")]
-        if not any(ids): raise InputError(f"word {brief(o)} reads as nothing: give a word of the texts")
-        if unknown in ids[0]:
-            raise InputError(f"word {brief(o)} is one of those that the tokenizer does not know: take it out by its letters, with lightx edit")
-        found |= dict.fromkeys(filter(None, ids))
-    return tuple(found)
+    return tuple(dict.fromkeys(ids for o in checked_words(words) for ids in _ids_of(tokenizer, o)))
 
+# %% ../../nbs/05_training/ignored_words.ipynb #190592e3
 def find_words(
     ids: torch.Tensor,                # [B, T]
     words: tuple[tuple[int, ...], ...] # from `word_ids`
@@ -49,7 +55,7 @@ def find_words(
         for i in range(len(o)): found[:, i:i + starts.shape[1]] |= starts
     return found
 
-# %% ../../nbs/05_training/ignored_words.ipynb #afa0454d
+# %% ../../nbs/05_training/ignored_words.ipynb #64111ec0
 @dataclass(frozen=True)
 class Ignoring:
     "An objective on texts without some words, `+ weight *` the squared attributions of the words where they stand (Ross et al., 2017)."
@@ -57,14 +63,16 @@ class Ignoring:
     words: tuple[tuple[int, ...], ...] # from `word_ids`
     weight: float = 1000.0             # as in the paper
 
-    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
-        rows = getattr(student, "rows", None) # in training ids may be places among these
-        here = find_words(batch.input_ids if rows is None else rows[batch.input_ids], self.words) & (batch.attention_mask > 0)
-        read = batch._replace(attention_mask=batch.attention_mask * ~here)
-        if batch.attributions is not None: read = read._replace(attributions=batch.attributions * ~here[..., None])
-        loss, parts = self.objective(student, read)
-        some = here.any(1)
-        if not some.any(): return loss, parts
-        pulls = student.explain(batch.input_ids[some], batch.attention_mask[some])[1] * here[some, :, None]
-        parts = parts | {"ignored": (pulls**2).sum() / len(here)}
-        return loss + self.weight * parts["ignored"], parts | {"ignored": parts["ignored"].detach()}
+# %% ../../nbs/05_training/ignored_words.ipynb #11330a99
+@patch
+def __call__(self:Ignoring, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+    rows = getattr(student, "rows", None) # in training ids may be places among these
+    here = find_words(batch.input_ids if rows is None else rows[batch.input_ids], self.words) & (batch.attention_mask > 0)
+    read = batch._replace(attention_mask=batch.attention_mask * ~here)
+    if batch.attributions is not None: read = read._replace(attributions=batch.attributions * ~here[..., None])
+    loss, parts = self.objective(student, read)
+    some = here.any(1)
+    if not some.any(): return loss, parts
+    pulls = student.explain(batch.input_ids[some], batch.attention_mask[some])[1] * here[some, :, None]
+    parts = parts | {"ignored": (pulls**2).sum() / len(here)}
+    return loss + self.weight * parts["ignored"], parts | {"ignored": parts["ignored"].detach()}

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ..data import pad
 from ..runtime import check_choice, check_numbers, InputError
+from .best_epoch import BestEpoch
 from .losses import Batch
 from .sparse_optimizers import RowAdam, RowMomentum
 
@@ -94,6 +95,30 @@ def joined(self:Examples,
     joined.explained = torch.cat([explained, torch.zeros(len(ids), dtype=torch.bool)])
     return joined
 
+# %% ../../nbs/05_training/loop.ipynb #9f913698
+@patch
+def subset(self:Examples,
+    rows: torch.Tensor # [M], row numbers
+) -> Examples:         # M texts
+    "Some of the texts."
+    part = copy.copy(self)
+    for name, o in vars(self).items(): setattr(part, name, o if o is None else o[rows])
+    return part
+
+@patch
+def held_out(self:Examples,
+    share: float = 0.1,       # of the texts that are kept back, one at least
+    seed: int = 0             # which
+) -> tuple[Examples, Examples]: # to train on, to judge by
+    "The texts in two parts, with each class in both as far as it goes."
+    if len(self) < 2: raise InputError(f"{len(self)} text cannot be cut in two, to train on and to judge by: give two at least")
+    order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+    order = order[self.labels[order].argsort(stable=True)] # class after class, shuffled within
+    count = max(1, round(share * len(self)))
+    kept = (torch.arange(count) + 0.5) * len(self) / count # evenly over the classes
+    back = torch.zeros(len(self), dtype=torch.bool).index_fill(0, order[kept.long()], True)
+    return self.subset(~back), self.subset(back)
+
 # %% ../../nbs/05_training/loop.ipynb #leanr0w1
 @contextmanager
 def only_used_rows(
@@ -130,7 +155,8 @@ def learning_rates(
 
 # %% ../../nbs/05_training/loop.ipynb #a4482f8d
 OPTIMIZERS = {"adam": (RowAdam, partial(torch.optim.Adam, fused=True)), "adamw": (RowAdam, partial(torch.optim.AdamW, fused=True)),
-              "sgd": (partial(RowMomentum, momentum=0), torch.optim.SGD), "momentum": (RowMomentum, partial(torch.optim.SGD, momentum=0.9))}
+              "sgd": (partial(RowMomentum, momentum=0), torch.optim.SGD), "momentum": (RowMomentum, partial(torch.optim.SGD, momentum=0.9)),
+              "momentum_99": (partial(RowMomentum, momentum=0.99), partial(torch.optim.SGD, momentum=0.99))}
 
 class TrainerState:
     "What lasts from step to step of a training: optimizers, schedule, steps taken."
@@ -167,6 +193,20 @@ class TrainerState:
         "Bring the whole embedding up to date."
         if self.table: self.table.finish()
 
+# %% ../../nbs/05_training/loop.ipynb #8f8b4301
+@patch
+@contextmanager
+def settled(self:TrainerState):
+    "The student as it is by now, in evaluation mode, for a while."
+    student, whole = self.student, getattr(self.student, "embedding", None)
+    if self.table: student.embedding = nn.Embedding.from_pretrained(self.table.gather(torch.arange(len(whole.weight))), freeze=False)
+    student.eval()
+    try: yield student
+    finally:
+        student.train()
+        if self.table: student.embedding = whole
+
+
 # %% ../../nbs/05_training/loop.ipynb #ed41870c
 def train_student(
     student,                    # anything with the two calls of a student; trained in place
@@ -179,12 +219,13 @@ def train_student(
     seed: int = 0,              # order and dropout
     progress: bool = False,     # show a bar
     schedule: str = "constant", # see `SCHEDULES`
-    weight_decay: float = 0.01  # of "adamw"
+    weight_decay: float = 0.01, # of "adamw"
+    best: BestEpoch | None = None # keeps the best epoch; default: the last one
 ) -> list[dict]:                # for each epoch: mean loss and mean of its parts, raw
     "Train a student; the same seed gives the same student."
     check_numbers(epochs=epochs, lr=lr, batch_size=batch_size, seed=seed, weight_decay=weight_decay)
     if not len(examples): raise InputError("there is no text to train on: give some")
-    lrs = learning_rates(schedule, lr, epochs * -(-len(examples) // batch_size))
+    best, lrs = best or BestEpoch(None), learning_rates(schedule, lr, epochs * -(-len(examples) // batch_size))
     state, history, order = TrainerState(student, optimizer, lrs, weight_decay), [], torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), tqdm(total=epochs * len(examples), desc="distill", unit="text", disable=not progress) as bar:
         torch.manual_seed(seed)
@@ -195,10 +236,11 @@ def train_student(
                 parts = state.step(examples.batch(rows), objective)
                 for k, v in parts.items(): sums[k] = sums.get(k, 0) + v * len(rows) / len(examples)
                 bar.update(len(rows))
-            history.append({"epoch": epoch + 1} | {k: v.tolist() for k, v in sums.items()})
+            history.append({"epoch": epoch + 1} | {k: v.tolist() for k, v in sums.items()} | best.look(state, objective))
             if not np.isfinite(last := history[-1]["loss"]).all():
                 raise InputError(f"the loss is {last} after epoch {epoch + 1}: lower lr ({lr}) or the weights of the loss")
     state.settle()
+    best.restore(student)
     student.eval()
     return history
 

@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from ..runtime import brief, check_choice, check_numbers, InputError
 from ..student import new_student
 from ..teacher import Teacher
+from .best_epoch import BestEpoch
 from .ignored_words import Ignoring
 from .loop import Examples, train_student
 
@@ -47,6 +48,8 @@ class TrainingPlan:
     batch_size: int = 32       # texts a step
     examples: Examples = None  # to train on; default: the task's
     schedule: str = "constant" # see `lightx.training.SCHEDULES`
+    judged: Examples = None    # held-out texts whose best epoch is kept; default: the last epoch is
+    judged_by: str = "loss"    # see `lightx.training.BestEpoch`
 
 # %% ../../nbs/05_training/registry.ipynb #43364579
 @patch
@@ -116,7 +119,7 @@ def run_plan(
     if plan.objective is None: return plan.student.eval(), []
     objective = Ignoring(plan.objective, task.ignored) if task.ignored else plan.objective
     history = train_student(plan.student, plan.examples or task.examples, objective, plan.epochs, plan.lr, plan.batch_size, plan.optimizer,
-                            task.seed, progress, plan.schedule)
+                            task.seed, progress, plan.schedule, best=BestEpoch(plan.judged, plan.judged_by))
     return plan.student, history
 
 def train(

@@ -185,27 +185,38 @@ def token_dropout(
 
 @dataclass(frozen=True)
 class Combined:
-    "`alpha * CE + (1 - alpha) * tau**2 * KL` of texts under token dropout, `+ xai_weight * XAI` of whole ones."
-    alpha: float = 0.1         # weight of the labels
+    "`alpha * CE + (1 - alpha) * tau**2 * KL` under token dropout, `+ whole_weight *` the same `+ xai_weight *` explanations of whole texts."
+    alpha: float = 0.1         # weight of the labels; 0 or 1 leaves labels or probabilities out
     temperature: float = 2.0   # tau
-    xai_weight: float = 0.0    # of the attributions
-    token_dropout: float = 0.5 # share of the tokens
+    xai_weight: float = 0.0    # of the attributions of whole texts; 0 leaves them out
+    token_dropout: float = 0.5 # share of the tokens that labels and probabilities are learned without
+    whole_weight: float = 0.0  # of labels and probabilities of whole texts; 0 leaves them out
+    normalised: bool = False   # AD-KD's distance of attributions in place of lightX's, see `map_distance`
 
     def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
         read = token_dropout(batch.attention_mask, self.token_dropout) if student.training else batch.attention_mask
-        logits = student(batch.input_ids, read)
-        # Divided by all texts: a label weighs the same, however many texts of the batch have none.
-        parts = {"ce": F.cross_entropy(logits, batch.labels, reduction="sum") / len(logits),
-                 "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
-        loss = self.alpha * parts["ce"] + (1 - self.alpha) * parts["kd"]
+        loss, parts = self.decisions(student(batch.input_ids, read), batch)
+        if self.whole_weight:
+            parts["whole"], _ = self.decisions(student(batch.input_ids, batch.attention_mask), batch)
+            loss = loss + self.whole_weight * parts["whole"]
         if self.xai_weight:
             parts["xai"] = self.explanations(student, batch)
             loss = loss + self.xai_weight * parts["xai"]
         return loss, {k: v.detach() for k, v in parts.items()}
 
+    def decisions(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict]: # the loss of logits [B, C], and its parts
+        "What labels and the teacher's probabilities say of some logits."
+        # Divided by all texts: a label weighs the same, however many texts of the batch have none.
+        parts = {"ce": F.cross_entropy(logits, batch.labels, reduction="sum") / len(logits),
+                 "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
+        return self.alpha * parts["ce"] + (1 - self.alpha) * parts["kd"], parts
+
     def explanations(self, student, batch: Batch) -> torch.Tensor: # scalar
-        "The XAI loss of the texts that have attributions, divided by all texts."
+        "The distance of the attributions of the texts that have some, divided by all texts."
         rows = torch.arange(len(batch.labels)) if batch.explained is None else batch.explained.nonzero()[:, 0]
         if not len(rows): return batch.logits.new_zeros(())
         ids, mask = batch.input_ids[rows], batch.attention_mask[rows]
-        return xai_loss(student.explain(ids, mask)[1], batch.attributions[rows], mask) * len(rows) / len(batch.labels)
+        mine, theirs = student.explain(ids, mask)[1], batch.attributions[rows]
+        distance = map_distance(mine, theirs) if self.normalised else xai_loss(mine, theirs, mask)
+        return distance * len(rows) / len(batch.labels)
+

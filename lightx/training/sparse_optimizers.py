@@ -7,6 +7,7 @@ __all__ = ['decayed_sums', 'LazyRows', 'RowAdam', 'RowMomentum']
 
 # %% ../../nbs/05_training/sparse_optimizers.ipynb #0fab1c88
 import torch
+from fastcore.basics import patch
 
 # %% ../../nbs/05_training/sparse_optimizers.ipynb #119c5079
 def decayed_sums(
@@ -18,13 +19,14 @@ def decayed_sums(
     for s in range(len(c) - 2, -1, -1): found[s] = r * (c[s + 1] + found[s + 1])
     return found
 
-# %% ../../nbs/05_training/sparse_optimizers.ipynb #32cffd1d
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #54d8c613
 class LazyRows:
     "What both optimizers share."
     def finish(self):
         "Bring every row up to date."
         self.table.copy_(self.gather(torch.arange(len(self.table), device=self.table.device)))
 
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #c2cf205c
 class RowAdam(LazyRows):
     "Adam (or AdamW) for a table of which a step touches few rows."
     def __init__(self,
@@ -37,40 +39,50 @@ class RowAdam(LazyRows):
         self.table, self.betas, self.eps, self.step = table, betas, eps, 0
         self.mean, self.square = torch.zeros_like(table), torch.zeros_like(table)
         self.last = torch.zeros(len(table), dtype=torch.long, device=table.device) # step of each row's last gradient
-        (a, b), i = betas, torch.arange(len(lrs) + 1, dtype=torch.float64)
-        self.lrs = torch.tensor([0., *lrs], dtype=torch.float64)
-        self.kept, root = (1 - self.lrs * weight_decay).cumprod(0), (1 - b**i).sqrt()
-        c = self.lrs * root / (1 - a**i).clamp_min(1e-30) / self.kept
-        self.fade = a / b**0.5, a / b
-        self.tails = decayed_sums(c, self.fade[0]), decayed_sums(c * root, self.fade[1])
+        self._tabulate(lrs, weight_decay)
 
-    def gather(self,
-        rows: torch.Tensor # [n], different row numbers
-    ) -> torch.Tensor:     # [n, D]
-        "Rows as the dense optimizer would have them by now."
-        t, s = self.step, self.last[rows].cpu()
-        missed = (t - s).double()
-        moved, tiny = (self.kept[t] * (o[s] - r**missed * o[t]) for o, r in zip(self.tails, self.fade))
-        tiny = self.eps * tiny / moved.clamp_min(1e-300)
-        factors = (moved, tiny, self.kept[t] / self.kept[s], *(o**missed for o in self.betas))
-        moved, tiny, shrunk, *faded = (o.to(self.table)[:, None] for o in factors)
-        mean, square = self.mean[rows], self.square[rows]
-        x = (self.table[rows] * shrunk).addcdiv_(moved * mean, square.sqrt().add_(tiny).clamp_min_(1e-30), value=-1)
-        self.out = rows, x, mean.mul_(faded[0]), square.mul_(faded[1])
-        return x
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #4ca19ce8
+@patch
+def _tabulate(self:RowAdam, lrs, weight_decay):
+    "What is left of the weights after each step, and what fading means still add after it."
+    (a, b), i = self.betas, torch.arange(len(lrs) + 1, dtype=torch.float64)
+    self.lrs = torch.tensor([0., *lrs], dtype=torch.float64)
+    self.kept, root = (1 - self.lrs * weight_decay).cumprod(0), (1 - b**i).sqrt()
+    c = self.lrs * root / (1 - a**i).clamp_min(1e-30) / self.kept
+    self.fade = a / b**0.5, a / b
+    self.tails = decayed_sums(c, self.fade[0]), decayed_sums(c * root, self.fade[1])
 
-    def update(self,
-        grad: torch.Tensor # [n, D], of the rows that were gathered
-    ):
-        "One step of Adam for them."
-        (rows, x, mean, square), (a, b), self.step = self.out, self.betas, self.step + 1
-        t, lr = self.step, float(self.lrs[self.step])
-        mean, square = mean.lerp_(grad, 1 - a), square.mul_(b).addcmul_(grad, grad, value=1 - b)
-        x = (x * float(self.kept[t] / self.kept[t - 1])).addcdiv_(mean, (square / (1 - b**t)).sqrt_().add_(self.eps), value=-lr / (1 - a**t))
-        for kept, new in ((self.table, x), (self.mean, mean), (self.square, square)): kept[rows] = new
-        self.last[rows] = t
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #b32cc762
+@patch
+def gather(self:RowAdam,
+    rows: torch.Tensor # [n], different row numbers
+) -> torch.Tensor:     # [n, D]
+    "Rows as the dense optimizer would have them by now."
+    t, s = self.step, self.last[rows].cpu()
+    missed = (t - s).double()
+    moved, tiny = (self.kept[t] * (o[s] - r**missed * o[t]) for o, r in zip(self.tails, self.fade))
+    tiny = self.eps * tiny / moved.clamp_min(1e-300)
+    factors = (moved, tiny, self.kept[t] / self.kept[s], *(o**missed for o in self.betas))
+    moved, tiny, shrunk, *faded = (o.to(self.table)[:, None] for o in factors)
+    mean, square = self.mean[rows], self.square[rows]
+    x = (self.table[rows] * shrunk).addcdiv_(moved * mean, square.sqrt().add_(tiny).clamp_min_(1e-30), value=-1)
+    self.out = rows, x, mean.mul_(faded[0]), square.mul_(faded[1])
+    return x
 
-# %% ../../nbs/05_training/sparse_optimizers.ipynb #9a91f4f7
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #de988963
+@patch
+def update(self:RowAdam,
+    grad: torch.Tensor # [n, D], of the rows that were gathered
+):
+    "One step of Adam for them."
+    (rows, x, mean, square), (a, b), self.step = self.out, self.betas, self.step + 1
+    t, lr = self.step, float(self.lrs[self.step])
+    mean, square = mean.lerp_(grad, 1 - a), square.mul_(b).addcmul_(grad, grad, value=1 - b)
+    x = (x * float(self.kept[t] / self.kept[t - 1])).addcdiv_(mean, (square / (1 - b**t)).sqrt_().add_(self.eps), value=-lr / (1 - a**t))
+    for kept, new in ((self.table, x), (self.mean, mean), (self.square, square)): kept[rows] = new
+    self.last[rows] = t
+
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #d006bbfb
 class RowMomentum(LazyRows):
     "Gradient descent with momentum for a table of which a step touches few rows."
     def __init__(self,
@@ -83,21 +95,25 @@ class RowMomentum(LazyRows):
         self.lrs = torch.tensor([0., *lrs], dtype=torch.float64)
         self.tail = decayed_sums(self.lrs, momentum)
 
-    def gather(self,
-        rows: torch.Tensor # [n], different row numbers
-    ) -> torch.Tensor:     # [n, D]
-        "Rows as the dense optimizer would have them by now."
-        t, s = self.step, self.last[rows].cpu()
-        faded = self.momentum ** (t - s).double()
-        moved, faded = (o.to(self.table)[:, None] for o in (self.tail[s] - faded * self.tail[t], faded))
-        x = self.table[rows] - moved * self.sum[rows]
-        self.out = rows, x, self.sum[rows] * faded
-        return x
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #4a9f63da
+@patch
+def gather(self:RowMomentum,
+    rows: torch.Tensor # [n], different row numbers
+) -> torch.Tensor:     # [n, D]
+    "Rows as the dense optimizer would have them by now."
+    t, s = self.step, self.last[rows].cpu()
+    faded = self.momentum ** (t - s).double()
+    moved, faded = (o.to(self.table)[:, None] for o in (self.tail[s] - faded * self.tail[t], faded))
+    x = self.table[rows] - moved * self.sum[rows]
+    self.out = rows, x, self.sum[rows] * faded
+    return x
 
-    def update(self,
-        grad: torch.Tensor # [n, D], of the rows that were gathered
-    ):
-        "One step for them."
-        (rows, x, total), self.step = self.out, self.step + 1
-        total = total * self.momentum + grad
-        self.table[rows], self.sum[rows], self.last[rows] = x - float(self.lrs[self.step]) * total, total, self.step
+# %% ../../nbs/05_training/sparse_optimizers.ipynb #e9c69494
+@patch
+def update(self:RowMomentum,
+    grad: torch.Tensor # [n, D], of the rows that were gathered
+):
+    "One step for them."
+    (rows, x, total), self.step = self.out, self.step + 1
+    total = total * self.momentum + grad
+    self.table[rows], self.sum[rows], self.last[rows] = x - float(self.lrs[self.step]) * total, total, self.step

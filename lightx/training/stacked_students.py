@@ -9,6 +9,7 @@ __all__ = ['StudentStack', 'StackedLightX']
 import copy
 
 import torch
+from fastcore.basics import patch
 from torch import nn
 from torch.func import functional_call, vmap
 
@@ -16,7 +17,7 @@ from ..runtime import InputError
 from ..student import MLPStudent
 from .losses import Batch, LightX
 
-# %% ../../nbs/05_training/stacked_students.ipynb #bf86e96e
+# %% ../../nbs/05_training/stacked_students.ipynb #d91a0e76
 class StudentStack(nn.Module):
     "S students of one shape, which learn side by side."
     def __init__(self,
@@ -33,29 +34,15 @@ class StudentStack(nn.Module):
         self.rest = nn.ParameterDict({k.replace(".", "_"): torch.stack(o) for k, o in weights.items()})
         self._names = {k.replace(".", "_"): k for k in weights}
 
-    def _weights(self):
-        "The students' weights by name, and where their dimension S is."
-        table = self.embedding.weight.view(len(self.embedding.weight), self.size, -1)
-        named = {"embedding.weight": table} | {self._names[k]: v for k, v in self.rest.items()}
-        return named, {k: int(k == "embedding.weight") for k in named}
+# %% ../../nbs/05_training/stacked_students.ipynb #8f1d2517
+@patch
+def _weights(self:StudentStack):
+    "The students' weights by name, and where their dimension S is."
+    table = self.embedding.weight.view(len(self.embedding.weight), self.size, -1)
+    named = {"embedding.weight": table} | {self._names[k]: v for k, v in self.rest.items()}
+    return named, {k: int(k == "embedding.weight") for k in named}
 
-    def each(self,
-        what # function of a student that gives tensors
-    ):       # the same with one more dimension [S, ...]
-        "The results of a function of each of the students."
-        one, (weights, where) = _Asked(self._one[0].train(self.training), what), self._weights()
-        one.student.pad_id = self.pad_id
-        def ask(weights): return functional_call(one, {f"student.{k}": v for k, v in weights.items()}, ())
-        # The same dropout for each: what a student gets does not depend on the others.
-        return vmap(ask, (where,), randomness="same")(weights)
-
-    def students(self) -> list[MLPStudent]:
-        "The students, each by itself."
-        students = [copy.deepcopy(self._one[0]).train(self.training) for _ in range(self.size)]
-        weights, where = self._weights()
-        for i, o in enumerate(students): o.load_state_dict({k: v.detach().select(where[k], i) for k, v in weights.items()})
-        return students
-
+# %% ../../nbs/05_training/stacked_students.ipynb #04dbcfab
 class _Asked(nn.Module):
     "A student, called by what is asked of it."
     def __init__(self, student, what):
@@ -65,6 +52,27 @@ class _Asked(nn.Module):
     def forward(self):
         "The answer."
         return self.what(self.student)
+
+# %% ../../nbs/05_training/stacked_students.ipynb #7ba17bb0
+@patch
+def each(self:StudentStack,
+    what # function of a student that gives tensors
+):       # the same with one more dimension [S, ...]
+    "The results of a function of each of the students."
+    one, (weights, where) = _Asked(self._one[0].train(self.training), what), self._weights()
+    one.student.pad_id = self.pad_id
+    def ask(weights): return functional_call(one, {f"student.{k}": v for k, v in weights.items()}, ())
+    # The same dropout for each: what a student gets does not depend on the others.
+    return vmap(ask, (where,), randomness="same")(weights)
+
+# %% ../../nbs/05_training/stacked_students.ipynb #36b13958
+@patch
+def students(self:StudentStack) -> list[MLPStudent]:
+    "The students, each by itself."
+    students = [copy.deepcopy(self._one[0]).train(self.training) for _ in range(self.size)]
+    weights, where = self._weights()
+    for i, o in enumerate(students): o.load_state_dict({k: v.detach().select(where[k], i) for k, v in weights.items()})
+    return students
 
 # %% ../../nbs/05_training/stacked_students.ipynb #b6f24256
 class StackedLightX:

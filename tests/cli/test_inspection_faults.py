@@ -67,6 +67,7 @@ def test_audit_refuses(fault, tmp_path, capsys, monkeypatch): check(fault, tmp_p
     Fault("no second model", given("diff", MODEL, "./none", "--data", "a.csv", a_csv=NEWS), "none: no such folder"),
     Fault("texts of nothing", given("diff", MODEL, MODEL, "--data", "a.csv", a_csv="\n"), r"no column 'text'"),
     Fault("a record that is there", given("record", "cup", "--model", MODEL, "--out", "a.csv", a_csv=""), r"a\.csv: is there already"),
+    Fault("a risk without a calibration", given("record", "cup", "--model", MODEL, "--abstain", "0.02"), "this classifier is not calibrated"),
     Fault("no record", given("check", "none.json"), r"none\.json: no such file"),
     Fault("a record that is no JSON", given("check", "a.json", a_json="cup"), r"a\.json: damaged"),
     Fault("another file in JSON", given("check", "a.json", a_json='{"record": 1}'), f"record is 1: {NO_RECORD}"),

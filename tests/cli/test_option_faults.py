@@ -272,7 +272,8 @@ def test_standard_input_of_any_kind_is_answered(raw, notices, lines, monkeypatch
 def test_any_bytes_are_as_many_answers_as_lines(raw):
     from lightx.cli.classifiers import readable
     lines = list(readable(io.TextIOWrapper(io.BytesIO(raw)), "it"))
-    assert len(lines) == len(io.TextIOWrapper(io.BytesIO(raw), "latin-1").readlines()) - (raw == b"\xef\xbb\xbf")
+    nothing = bool(raw) and b"\xef\xbb\xbf".startswith(raw) # a byte order mark alone, or the beginning of one
+    assert len(lines) == len(io.TextIOWrapper(io.BytesIO(raw), "latin-1").readlines()) - nothing
     for o in lines: o.encode() # no halves of characters
 
 

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import cache
+from functools import cache, wraps
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ from safetensors.torch import save_file
 
 from lightx import load
 from lightx.attribution import apply_target
-from lightx.deploy import (Classifier, check_record, copy_edited, decision_shares, diff, distill, export, export_web, model_hash, OnnxClassifier,
-                           prune_vocabulary, quantize_int8)
+from lightx.deploy import (Classifier, check_record, copy_edited, decision_shares, diff, distill, distillation, export, export_web, model_hash,
+                           OnnxClassifier, prune_vocabulary, quantize_int8)
 from lightx.deploy.distillation import warn_unmet
 from lightx.deploy.word_counts import tally
-from lightx.runtime import InputError, NumpyClassifier, write_about
+from lightx.runtime import Calibration, InputError, NumpyClassifier, write_about, write_calibration
 from lightx.student import BigramStudent, LSTMStudent, new_student, STUDENTS
 from lightx.training import Examples
 
@@ -323,6 +323,26 @@ def test_a_student_is_taught_to_ignore_a_word(corpus_folder, teacher_folder, tmp
         distill(str(corpus_folder), without=[3], **settings)
     with pytest.raises(InputError, match="word 'zyntra' is one of those that the tokenizer does not know"): # or all such words were ignored
         distill(str(corpus_folder), recipe="kl", without="zyntra", **settings)
+
+
+def test_a_word_that_the_tokenizer_does_not_know_is_refused_before_the_teacher_is_asked(corpus_folder, teacher_folder, monkeypatch):
+    for name in ("prepare", "prepare_predictions"):
+        never = wraps(getattr(distillation, name))(lambda *args, **kwargs: pytest.fail("it was asked"))
+        monkeypatch.setattr(distillation, name, never)
+    for explain in (True, False):
+        with pytest.raises(InputError, match="word 'zyntra' is one of those that the tokenizer does not know"):
+            distill(str(corpus_folder), str(teacher_folder), recipe="kl", without="zyntra", explain=explain)
+    with pytest.raises(InputError, match="word 'zyntra' is one of those that the tokenizer does not know"):
+        distill(str(corpus_folder), "said.csv", base=str(teacher_folder), without="zyntra")
+
+
+def test_a_record_tells_whether_the_classifier_abstained(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    never = Calibration(1., 0.05, "label", 900, [1.1, 0.], [300, 300], [0, 90], [900, 900], [0, 270], [0.004, 0.33], 0.)
+    write_calibration(tmp_path / "model", never)
+    told = [json.loads(lightx("record", "cup goal", "--model", tmp_path / "model", *o).stdout) for o in ((), ("--abstain", "0.02"))]
+    assert "abstained" not in told[0] and told[1]["abstained"] is True
+    assert all(o["holds"] for o in check_record(told[1], load(tmp_path / "model")))
 
 
 def test_a_word_of_no_training_text_is_told(caplog):

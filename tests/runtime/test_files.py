@@ -168,3 +168,8 @@ kept(Path({str(tmp_path)!r})/"some", make)
     runs = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
     assert [r.communicate()[1] for r in runs] == [b""] * 3
     assert [o.name for o in tmp_path.iterdir()] == ["some"] and damage(tmp_path / "some") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_place_that_takes_no_file_is_not_taken_for_another_run():
+    with pytest.raises(InputError, match=r"/proc/x: cannot be written \(.*\): choose another folder"), claim("/proc/x"): pass

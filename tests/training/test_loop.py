@@ -5,8 +5,8 @@ from conftest import examples, trained_densely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightx.training import (AutoLightX, CrossEntropy, GradientStats, learning_rates, LightX, RowAdam, RowMomentum, RULES, StackedLightX,
-                             StudentStack, train_student)
+from lightx.training import (AutoLightX, BestEpoch, CrossEntropy, Examples, GradientStats, learning_rates, LightX, RowAdam, RowMomentum, RULES,
+                             StackedLightX, StudentStack, train_student)
 from lightx.runtime import InputError
 from lightx.student import new_student
 
@@ -17,7 +17,8 @@ def small(seed=0, **kwargs):
 
 @pytest.mark.parametrize("name, lr, dense", [
     ("adam", 3e-3, lambda p: torch.optim.Adam(p)), ("adamw", 3e-3, lambda p: torch.optim.AdamW(p, weight_decay=0.05)),
-    ("sgd", 0.3, lambda p: torch.optim.SGD(p)), ("momentum", 0.1, lambda p: torch.optim.SGD(p, momentum=0.9))])
+    ("sgd", 0.3, lambda p: torch.optim.SGD(p)), ("momentum", 0.1, lambda p: torch.optim.SGD(p, momentum=0.9)),
+    ("momentum_99", 0.02, lambda p: torch.optim.SGD(p, momentum=0.99))])
 @pytest.mark.parametrize("schedule", ["constant", "warmup_cosine"])
 def test_rows_alone_learn_what_the_whole_embedding_learns(name, lr, dense, schedule):
     # A vocabulary of which most words are rare, so that rows wait for many steps.
@@ -108,3 +109,31 @@ def test_a_loss_that_cannot_fall_does_not_stop_a_training():
     auto = AutoLightX("gradnorm", LightX(0.5, xai_weight=0.0)) # the second gradient is zero throughout
     history = train_student(small(), examples(), auto, epochs=2)
     assert np.isfinite(history[-1]["loss"]) and len(auto.alphas) == 2 * 4
+
+
+@pytest.mark.parametrize("optimizer, lr", [("adam", 0.03), ("momentum", 0.3)])
+def test_the_best_epoch_is_the_student_of_a_shorter_training(optimizer, lr):
+    texts, judged = examples().held_out(0.3)
+    kept, shorter, last = (small(vocab_size=200) for _ in range(3))
+    history = train_student(kept, texts, CrossEntropy(), 30, lr, 8, optimizer, best=BestEpoch(judged, "ce"))
+    losses = [o["held_out"] for o in history]
+    best = int(np.argmin(losses)) + 1
+    assert 1 <= best < 30 and losses[-1] > losses[best - 1]
+    train_student(shorter, texts, CrossEntropy(), best, lr, 8, optimizer)
+    for a, b in zip(kept.parameters(), shorter.parameters()):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    # To be looked at does not change what a student learns.
+    plain = train_student(last, texts, CrossEntropy(), 30, lr, 8, optimizer)
+    assert [o["loss"] for o in plain] == pytest.approx([o["loss"] for o in history], rel=1e-5)
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=60), st.floats(0.05, 0.5), st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_held_out_texts_are_a_share_of_every_class(labels, share, seed):
+    texts = Examples([[i + 1] for i in range(len(labels))], labels)
+    rest, back = texts.held_out(share, seed)
+    assert sorted([*rest.input_ids[:, 0].tolist(), *back.input_ids[:, 0].tolist()]) == list(range(1, len(labels) + 1))
+    assert len(back) == max(1, round(share * len(labels))) and len(rest) >= 1
+    for c in set(labels):
+        assert abs((back.labels == c).sum().item() - share * labels.count(c)) < 2
+    assert [int(labels[i - 1]) for i in back.input_ids[:, 0]] == back.labels.tolist()
