@@ -15,6 +15,7 @@ import numpy as np
 DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 _SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
 
+# %% ../../nbs/00_runtime/weights.ipynb #88f37d63
 def _check_places(arrays, room):
     "A `ValueError` unless arrays lie end to end, each as long as its shape says, and fill the file."
     at = 0

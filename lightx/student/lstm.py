@@ -55,6 +55,7 @@ def _states(self:LSTMStudent, x, mask):
     def turned(o): return o.gather(1, last_first[..., None].expand_as(o))
     return torch.cat([self.ahead(x)[0], turned(self.back(turned(x))[0])], -1) * mask[..., None]
 
+# %% ../../nbs/04_student/lstm.ipynb #4aa15cd5
 @patch
 def _read(self:LSTMStudent, x, mask):
     "Logits [B, C] and attention scores [B, T], zero at padding, from embeddings [B, T, D]."
@@ -72,6 +73,7 @@ def scores(self:LSTMStudent,
     "Logits, and how strongly the student attends to each token."
     return self._read(self.embedding(input_ids), attention_mask)
 
+# %% ../../nbs/04_student/lstm.ipynb #f8c723b0
 @patch
 def forward(self:LSTMStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -89,6 +91,7 @@ def baseline_logits(self:LSTMStudent,
     "Logits where every token's embedding is zero: where the explanation starts from."
     return self._read(torch.zeros_like(self.embedding(input_ids)), attention_mask)[0]
 
+# %% ../../nbs/04_student/lstm.ipynb #9870b641
 @patch
 def explain(self:LSTMStudent,
     input_ids: torch.Tensor,            # [B, T]

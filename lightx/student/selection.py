@@ -50,6 +50,7 @@ def read(self:SelectStudent,
     "Logits from the tokens that are kept."
     return MLPStudent.forward(self, input_ids, kept)
 
+# %% ../../nbs/04_student/selection.ipynb #618c36be
 @patch
 def forward(self:SelectStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -57,7 +58,6 @@ def forward(self:SelectStudent,
 ) -> torch.Tensor:               # logits [B, C]
     "Logits of a batch."
     return self.read(input_ids, self.select(input_ids, attention_mask)[0])
-
 
 # %% ../../nbs/04_student/selection.ipynb #30326f5c
 @patch
@@ -68,6 +68,7 @@ def baseline_logits(self:SelectStudent,
     "Logits where every token that is read is the baseline."
     return MLPStudent.baseline_logits(self, input_ids, self.select(input_ids, attention_mask)[0])
 
+# %% ../../nbs/04_student/selection.ipynb #5a70c13d
 @patch
 def explain(self:SelectStudent,
     input_ids: torch.Tensor,            # [B, T]

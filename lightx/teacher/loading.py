@@ -19,6 +19,16 @@ from .folder import (align_classes, check_finite_model, check_loaded, check_size
                                    not_to_be_had, read_config)
 from .forward import check_forward, max_positions, own_logits, reads_segments, stand_alone
 
+# %% ../../nbs/02_teacher/loading.ipynb #3ed70454
+def _check_reading(teacher, name, max_length):
+    "An `InputError` if the tokenizer has pieces that the model lacks, or texts are longer than the model reads."
+    vocab = max(len(teacher.tokenizer), max(teacher.tokenizer.get_vocab().values(), default=0) + 1)
+    rows = teacher.model.get_input_embeddings().num_embeddings
+    if vocab > rows:
+        raise InputError(f"{name}: its tokenizer knows {vocab:,} pieces, its embedding {rows:,}: take the tokenizer it was trained with")
+    if max_length > (most := max_positions(teacher.model)):
+        raise InputError(f"{name}: it reads {most} tokens at most, not {max_length:,}: lower max_length")
+
 # %% ../../nbs/02_teacher/loading.ipynb #7d9a45dd
 def check_teacher(
     teacher: Teacher,               # to be checked
@@ -27,18 +37,14 @@ def check_teacher(
     max_length: int = 128           # tokens a text
 ):
     "Raise an `InputError` if this teacher cannot serve these data."
-    config, vocab = teacher.model.config, max(len(teacher.tokenizer), max(teacher.tokenizer.get_vocab().values(), default=0) + 1)
-    rows = teacher.model.get_input_embeddings().num_embeddings
+    config = teacher.model.config
     if num_labels is not None and stand_alone(teacher.model):
         raise InputError(f"{name}: it decides about each label by itself ({config.problem_type or 'one output'}), a student for one of several: "
                          "give a teacher that does so too; `lightx attribute` explains this one")
     if num_labels not in (None, config.num_labels):
         raise InputError(f"{name}: it decides between {config.num_labels} classes, the data has {num_labels}: "
                          "take one fine-tuned for these data, or a base model")
-    if vocab > rows:
-        raise InputError(f"{name}: its tokenizer knows {vocab:,} pieces, its embedding {rows:,}: take the tokenizer it was trained with")
-    if max_length > (most := max_positions(teacher.model)):
-        raise InputError(f"{name}: it reads {most} tokens at most, not {max_length:,}: lower max_length")
+    _check_reading(teacher, name, max_length)
 
 # %% ../../nbs/02_teacher/loading.ipynb #1e03b05a
 def _check_answers(teacher, name):
@@ -47,6 +53,21 @@ def _check_answers(teacher, name):
     pairs = tokenize(teacher.tokenizer, [("one", "two"), ("one", "a two")], 64)
     if reads_segments(teacher.model) and isinstance(pairs[0], PairIds): check_forward(teacher.model, pairs, name)
 
+# %% ../../nbs/02_teacher/loading.ipynb #45abf869
+def _head_for(names):
+    "The part of a configuration that gives a model a head for these classes."
+    return dict(id2label=dict(enumerate(names)), label2id={o: i for i, o in enumerate(names)})
+
+# %% ../../nbs/02_teacher/loading.ipynb #2135e676
+def _loaded(folder, config, name, fresh):
+    "The model of a folder, loaded whole."
+    from transformers import AutoModelForSequenceClassification as Model
+    try: model, info = Model.from_pretrained(folder, config=config, output_loading_info=True, use_safetensors=True, trust_remote_code=False)
+    except Exception as e: raise not_to_be_had(name, e) from None # each library has its own
+    if not Path(name).expanduser().is_dir() and name != "minilm": model.name_or_path = model.config._name_or_path = name # not that of the cache
+    check_loaded(model, info, name, fresh)
+    return model
+
 # %% ../../nbs/02_teacher/loading.ipynb #badfdb6f
 def load_teacher(
     name: str,                              # "minilm", a folder, or a name on the hub
@@ -54,21 +75,12 @@ def load_teacher(
     max_length: int = 128                   # tokens a text that it must be able to read
 ) -> Teacher:                               # in eval mode, on the GPU if there is one
     "Load a sequence classifier with its tokenizer; an `InputError` says what is wrong with its files."
-    from transformers import AutoModelForSequenceClassification
     fresh, folder = label_names is not None, find_model(name)
-    head = dict(id2label=dict(enumerate(label_names)), label2id={o: i for i, o in enumerate(label_names)}) if fresh else {}
-    config = read_config(folder, name, **head)
+    config = read_config(folder, name, **(_head_for(label_names) if fresh else {}))
     if not fresh and not has_head(config): raise InputError(f"{name}: a base model, without a head for classes: fine-tune it first")
     check_sizes(folder, config)
     tokenizer = load_tokenizer(folder, name, config)
-    try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, output_loading_info=True, use_safetensors=True,
-                                                                         trust_remote_code=False)
-    except Exception as e: # each library has its own
-        raise not_to_be_had(name, e) from None
-    if not Path(name).expanduser().is_dir() and name != "minilm": model.name_or_path = model.config._name_or_path = name # not that of the cache
-    check_loaded(model, info, name, fresh)
-    teacher = Teacher(model.eval().to(best_device()), tokenizer)
+    teacher = Teacher(_loaded(folder, config, name, fresh).eval().to(best_device()), tokenizer)
     check_teacher(teacher, name, max_length=max_length)
     _check_answers(teacher, name)
     return teacher
@@ -90,6 +102,22 @@ def predict_logits(
             bar.update(len(rows))
     return out
 
+# %% ../../nbs/02_teacher/loading.ipynb #0a7a5d73
+def _check_training(epochs, lr):
+    "An `InputError` unless both are numbers above zero."
+    for k, o in dict(teacher_epochs=epochs, teacher_lr=lr).items():
+        if not (math.isfinite(o) and o > 0): raise InputError(f"{k} is {o}: fine-tuning needs a number above 0")
+
+# %% ../../nbs/02_teacher/loading.ipynb #861e9a50
+def _make_teacher(folder, name, train, max_length, epochs, lr, seed, progress):
+    "Fine-tune a base model and save it in a folder."
+    from transformers import set_seed
+    set_seed(seed) # the new head starts from random numbers
+    teacher = load_teacher(name, train.features["label"].names, max_length)
+    train_teacher(teacher, tokenize(teacher.tokenizer, train["text"], max_length), train["label"], epochs, lr, seed=seed, progress=progress)
+    check_finite_model(teacher.model, f"{name}, fine-tuned with teacher_lr {lr}")
+    for o in teacher: o.save_pretrained(folder)
+
 # %% ../../nbs/02_teacher/loading.ipynb #9945fdb0
 def finetune(
     name: str,                  # "minilm", a folder, or a name on the hub
@@ -101,19 +129,10 @@ def finetune(
     progress: bool = True       # show a bar
 ) -> Path:                      # the folder of the fine-tuned teacher, under `cache_dir()`
     "The folder of a teacher fine-tuned on `train`: found if it is there, made if not."
-    for k, o in dict(teacher_epochs=epochs, teacher_lr=lr).items():
-        if not (math.isfinite(o) and o > 0): raise InputError(f"{k} is {o}: fine-tuning needs a number above 0")
+    _check_training(epochs, lr)
     passes = int(epochs) if epochs == int(epochs) else epochs # 4 and 4.0 are the same training
-    names, model = train.features["label"].names, find_model(name)
-    key = content_key(model_key(model), fingerprint(train), max_length, passes, lr, seed) # class names are in the fingerprint
-    def make(folder):
-        from transformers import set_seed
-        set_seed(seed) # the new head starts from random numbers
-        teacher = load_teacher(name, names, max_length)
-        train_teacher(teacher, tokenize(teacher.tokenizer, train["text"], max_length), train["label"], epochs, lr, seed=seed, progress=progress)
-        check_finite_model(teacher.model, f"{name}, fine-tuned with teacher_lr {lr}")
-        teacher.model.save_pretrained(folder)
-        teacher.tokenizer.save_pretrained(folder)
+    key = content_key(model_key(find_model(name)), fingerprint(train), max_length, passes, lr, seed) # class names are in the fingerprint
+    def make(folder): _make_teacher(folder, name, train, max_length, epochs, lr, seed, progress)
     return kept(cache_dir()/"teachers"/f"{corpus_name(name)}-{key}", make)
 
 # %% ../../nbs/02_teacher/loading.ipynb #9ad69f36
