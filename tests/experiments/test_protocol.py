@@ -92,6 +92,7 @@ def test_a_style_has_as_many_marks_as_it_has(corpus_folder):
         with_decoys(Dataset.from_dict(dict(text=["a"], label=[12]), features=features), "style")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_typing_errors_keep_the_letters(seed):
     import random

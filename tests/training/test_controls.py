@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import examples
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from lightx.student import MLPStudent, new_student
 from lightx.training import (BEST, Combined, held_out_hits, largest_good, map_distance, noise_like, of_same_class, permuted_within, spread_evenly,
                              WholeTextLogits, xai_loss)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_two_controls_keep_the_sum_of_each_text_and_nothing_reaches_padding(seed):
     some = examples(12, seed)
@@ -20,6 +21,7 @@ def test_two_controls_keep_the_sum_of_each_text_and_nothing_reaches_padding(seed
         assert made.shape == some.attributions.shape and not made[some.attention_mask == 0].any()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_a_permutation_keeps_the_rows_of_a_text(seed):
     some = examples(6, seed)
