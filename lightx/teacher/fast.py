@@ -21,7 +21,9 @@ def _agree(ours, theirs): return ours.shape == theirs.shape and (ours - theirs).
 def _form(model, dtype):
     "The layers of its family on the weights of a model: made once, and again when a weight has changed."
     forms = model.__dict__.setdefault("_fast_forms", {}) # a plain attribute, so that no state dict has it
-    stamp = [(o.data_ptr(), o._version) for o in model.parameters()]
+    weights = list(model.parameters())
+    # Sums, since a tensor's version does not count what is done to its `.data`.
+    stamp = [o.data_ptr() for o in weights], torch.stack([o.sum(dtype=torch.double) for o in weights]).tolist()
     if dtype not in forms or forms[dtype][0] != stamp:
         forms[dtype] = stamp, (Decoder if model.config.model_type in DECODERS else Encoder)(model, dtype)
     return forms[dtype][1]
