@@ -28,6 +28,7 @@ def gradient_bytes(
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda o: o): paths.quick(x.requires_grad_(), *rest)
     return round(2.2 * sum(kept.values())) # a tenth for what the allocator keeps
 
+# %% ../../nbs/03_attribution/memory.ipynb #b3cb51d6
 def _there_and_back(paths, rows):
     "A forward and a backward pass."
     x, _, rest = paths.at(rows, torch.full_like(rows, 0.5, dtype=torch.float))
@@ -37,6 +38,7 @@ def _past_best(costs):
     "Whether the last two sizes are no faster than one before: a single one may be slow because something else ran."
     return min([*costs.values()][-2:], default=0) > min(costs.values(), default=0)
 
+# %% ../../nbs/03_attribution/memory.ipynb #df2bb79d
 def best_max_tokens(
     model,                        # a sequence classifier of transformers
     input_ids: torch.Tensor,      # [B, T], the longest texts that are to come

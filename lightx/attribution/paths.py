@@ -30,6 +30,7 @@ def chosen_target(
         raise InputError(f"target {target!r}: this teacher decides about each label by itself ({kind}): take logits")
     return target or ("logits" if alone else "centred")
 
+# %% ../../nbs/03_attribution/paths.ipynb #f76065bc
 class Paths:
     "Straight lines from the baseline to each text of a batch, in the space of token embeddings."
     def __init__(self,
@@ -67,21 +68,24 @@ class Paths:
         cheapest = faster_dtype(self.mask.device) if self.model.dtype == torch.float32 else self.dtype
         return self.quick if cheapest in (self.dtype, torch.float32) else fast_forward(self.model, cheapest)
 
-    def width(self,
-        texts: torch.Tensor # [P], row of the text
-    ) -> int:               # tokens
-        "The longest of some texts."
-        return int(self.lengths[texts.cpu()].max())
+# %% ../../nbs/03_attribution/paths.ipynb #e18aed00
+@patch
+def width(self:Paths,
+    texts: torch.Tensor # [P], row of the text
+) -> int:               # tokens
+    "The longest of some texts."
+    return int(self.lengths[texts.cpu()].max())
 
-    def at(self,
-        texts: torch.Tensor,                              # [P], row of the text
-        t: torch.Tensor                                   # [P], place on its path
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple]:        # [P, T, D], [P, T, D]; mask [P, T], `read_positions` [P], segments [P, T] or None
-        "Embeddings of points, the whole step from baseline to text, and what else a forward pass wants; T is the longest of these texts."
-        width = self.width(texts)
-        step = self.step[texts, :width]
-        segments = None if self.segments is None else self.segments[texts, :width]
-        return self.base + t[:, None, None] * step, step, (self.mask[texts, :width], self.read[texts], segments)
+@patch
+def at(self:Paths,
+    texts: torch.Tensor,                              # [P], row of the text
+    t: torch.Tensor                                   # [P], place on its path
+) -> tuple[torch.Tensor, torch.Tensor, tuple]:        # [P, T, D], [P, T, D]; mask [P, T], `read_positions` [P], segments [P, T] or None
+    "Embeddings of points, the whole step from baseline to text, and what else a forward pass wants; T is the longest of these texts."
+    width = self.width(texts)
+    step = self.step[texts, :width]
+    segments = None if self.segments is None else self.segments[texts, :width]
+    return self.base + t[:, None, None] * step, step, (self.mask[texts, :width], self.read[texts], segments)
 
 # %% ../../nbs/03_attribution/paths.ipynb #528b9c97
 @patch

@@ -13,14 +13,14 @@ from .alpha_sweep import (advice, alpha_curves, bert_base, checked_alphas, CURVE
                           parse_alphas, READS, row_maker, run_path, SHOWN, standing, summary, sweep, sweep_costs, sweep_references)
 from .comparison import (compare, comparison_references, explanation_measures, load_student, mean_faithfulness, measure_student, method_costs,
                          method_path, paired_differences, shared_teacher, student_logits, teacher_occlusion)
+from .rivals import (best_of, captured, check_installed, fasttext_lines, fasttext_rival, in_columns, majority_rival, model2vec_rival, parts, RIVALS,
+                     static_encoder,
+                    svm_rival, svm_teacher_rival, TRIALS, TRIED)
 from .protocol_texts import (AGREE, BBC_AS_AG, bbc_as_ag, DECOYS, DESIGNS, FIRST, made_up_words, MARKS, part_texts, PartTexts, put_in,
                              Question, replaced, typed, with_decoys)
 from .protocol import (check_methods_of, decided, MASKED, measured, merge_results, Part, parts_of, QUESTIONS, REFERENCES, run_part,
                        run_protocol, runs_of, student_rows, text_hits, tuned_svm, worst_group)
 from .protocol_statistics import (bootstrap, differences, grid_values, holm, interval, losses_between, whole)
-from .rivals import (best_of, captured, check_installed, fasttext_lines, fasttext_rival, in_columns, majority_rival, model2vec_rival, parts, RIVALS,
-                     static_encoder,
-                    svm_rival, svm_teacher_rival, TRIALS, TRIED)
 
 __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "unlabelled_texts",
            "warn_guessing", "warn_unread", "as_logits", "as_probabilities", "class_places", "LEAST", "read_cells", "read_predictions",

@@ -22,6 +22,7 @@ from ..data import fingerprint, tokenize
 from ..evaluation import accuracy, macro_f1, matthews, prediction_agreement
 from .protocol_texts import DECOYS, part_texts, Question
 from .results import provenance, write_results
+from .rivals import in_columns
 from ..runtime import check_choice, check_numbers, claim, content_key, kept, Reader
 from ..teacher import finetune, load_teacher
 from ..training import Examples, METHODS, NEED_UNLABELLED, predict_student, Task, train
@@ -43,14 +44,7 @@ def tuned_svm(
     folds = min(5, max(2, sizes.min()))
     search = GridSearchCV(LinearSVC(random_state=0), {"C": [0.01, 0.03, 0.1, 0.3, 1, 3, 10]}, cv=StratifiedKFold(folds, shuffle=True, random_state=0))
     model = search.fit(x, labels).best_estimator_
-    return [_all_classes(model.decision_function(vectorizer.transform(o)), model.classes_, classes) for o in test]
-
-def _all_classes(scores, found, classes):
-    "Scores of the classes that were seen, and of the others as low as can be."
-    if scores.ndim == 1: scores = np.stack([-scores, scores], 1)
-    every = np.full((len(scores), classes), scores.min() - 1)
-    every[:, found] = scores
-    return every
+    return [in_columns(model.decision_function(vectorizer.transform(o)), model.classes_, classes) for o in test]
 
 # %% ../../nbs/07_experiments/protocol.ipynb #fc353cb0
 REFERENCES = ("teacher", "majority", "tfidf_svm", "tfidf_svm_teacher") # measured once for each teacher, without a seed
@@ -237,6 +231,7 @@ def student_rows(
             else: missing += 1
     return rows, missing
 
+# %% ../../nbs/07_experiments/protocol.ipynb #45b9c5ca
 def merge_results(
     path: Path,          # of the results
     question: Question,  # what was asked
@@ -251,6 +246,7 @@ def merge_results(
     meta["questions"] = earlier | {question.name: asdict(question) | dict(command=meta.pop("command"))}
     write_results(path, meta, others + rows)
 
+# %% ../../nbs/07_experiments/protocol.ipynb #fb4b5b14
 def run_protocol(
     question: Question,      # what is asked
     folder: str | Path,      # of the corpora

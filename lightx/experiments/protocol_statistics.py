@@ -65,6 +65,7 @@ def whole(
     if teachers.any(): return values[:, teachers]
     return values[np.isfinite(values).all((1, 2))]
 
+# %% ../../nbs/07_experiments/protocol_statistics.ipynb #621e90d0
 def differences(
     rows: pd.DataFrame,             # of a question, from `read_results`
     pairs: list[tuple[str, str]],   # method, and what it is compared with
@@ -80,6 +81,7 @@ def differences(
             if gap.size: found.append(dict(zip(("data", "n_per_class", "condition"), where)) | dict(method=a, against=b) | interval(gap, **choices))
     return _adjusted(found)
 
+# %% ../../nbs/07_experiments/protocol_statistics.ipynb #cfbc0db9
 def losses_between(
     rows: pd.DataFrame,        # of a question, from `read_results`
     methods: list[str],        # which

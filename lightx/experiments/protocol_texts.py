@@ -137,6 +137,7 @@ class PartTexts:
     rest: list     # texts of the training split that are in neither
     often: int     # the class with most texts in the whole training split
 
+# %% ../../nbs/07_experiments/protocol_texts.ipynb #4dbe86e9
 def _plain(few, test, folder, subset): return few, {"test": test}
 
 def _decoy(kind, few, test, folder, subset):
@@ -156,6 +157,7 @@ def _shift(few, test, folder, subset):
 
 DESIGNS = {"plain": _plain, "counterfactual": _counterfactual, "shift": _shift} | {k: partial(_decoy, k) for k in DECOYS}
 
+# %% ../../nbs/07_experiments/protocol_texts.ipynb #f95753c5
 @cache
 def _corpus(where): return load_corpus(where)
 

@@ -82,6 +82,7 @@ def svm_rival(
     machine = fit(n, c, np.arange(len(y)))
     return in_columns(machine.decision_function(counters[n].transform(test)), machine.classes_, int(target.max()) + 1)
 
+# %% ../../nbs/07_experiments/rivals.ipynb #497c38f3
 def in_columns(
     scores: np.ndarray,  # [M, K], or [M] of two classes
     classes: np.ndarray, # [K], their class numbers
@@ -93,6 +94,7 @@ def in_columns(
     found[:, classes] = scores
     return found
 
+# %% ../../nbs/07_experiments/rivals.ipynb #129f9ed8
 def svm_teacher_rival(
     texts: list[str],      # N training texts
     labels: list[int],     # their class numbers

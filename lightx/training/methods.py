@@ -86,6 +86,7 @@ def bigram_student(
     student.set_bigrams(bigrams[:most], rows[:most])
     return student
 
+# %% ../../nbs/05_training/methods.ipynb #8514369c
 def recipe(
     task: Task,          # what it trains for
     objective=BEST,      # what it is trained by
@@ -106,7 +107,6 @@ def best_unlabelled(task: Task) -> TrainingPlan: # what it trains for
     "The same, and the teacher's probabilities of texts that have none."
     check_unlabelled("best_unlabelled", task.unlabelled)
     return recipe(task, examples=task.examples.joined(*task.unlabelled))
-
 
 # %% ../../nbs/05_training/methods.ipynb #fb967ee0
 @method
@@ -152,6 +152,7 @@ def strongest(self:Examples,
     some.attention_mask = self.attention_mask * (places < (share * self.lengths).ceil()[:, None])
     return some
 
+# %% ../../nbs/05_training/methods.ipynb #bf7f3280
 def held_out_hits(
     task: Task,                # its texts and teacher
     objectives: list,          # of the recipe
@@ -175,6 +176,7 @@ def largest_good(
     least = means.max() - hits[means.argmax()].std() / hits.shape[1]**0.5
     return int(np.flatnonzero(means >= least)[-1])
 
+# %% ../../nbs/05_training/methods.ipynb #f4f4ca4a
 @method
 def best_chosen(task: Task) -> TrainingPlan: # what it trains for
     "The recipe with the weight of explanations that cross-validation on the training texts chooses."
@@ -182,7 +184,6 @@ def best_chosen(task: Task) -> TrainingPlan: # what it trains for
     learned = [content_name(getattr(task.examples, o).numpy().tobytes()) for o in ("input_ids", "labels", "attributions")]
     key = content_key(weights_key(task.teacher.model), learned, list(map(repr, objectives)), task.target, task.baseline, __version__)
     return recipe(task, objectives[largest_good(cached_array("chosen", key, lambda: held_out_hits(task, objectives)))])
-
 
 # %% ../../nbs/05_training/methods.ipynb #62fa549c
 @method

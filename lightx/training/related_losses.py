@@ -183,6 +183,7 @@ def token_dropout(
     kept[:, 0] = 1
     return kept
 
+# %% ../../nbs/05_training/related_losses.ipynb #f99829bb
 @dataclass(frozen=True)
 class Combined:
     "`alpha * CE + (1 - alpha) * tau**2 * KL` under token dropout, `+ whole_weight *` the same `+ xai_weight *` explanations of whole texts."
@@ -219,4 +220,3 @@ class Combined:
         mine, theirs = student.explain(ids, mask)[1], batch.attributions[rows]
         distance = map_distance(mine, theirs) if self.normalised else xai_loss(mine, theirs, mask)
         return distance * len(rows) / len(batch.labels)
-
