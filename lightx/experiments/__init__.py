@@ -17,9 +17,9 @@ from .rivals import (best_of, captured, check_installed, fasttext_lines, fasttex
                      static_encoder,
                     svm_rival, svm_teacher_rival, TRIALS, TRIED)
 from .protocol_texts import (AGREE, BBC_AS_AG, bbc_as_ag, DECOYS, DESIGNS, FIRST, made_up_words, MARKS, part_texts, PartTexts, put_in,
-                             Question, replaced, typed, with_decoys)
-from .protocol import (check_methods_of, decided, MASKED, measured, merge_results, Part, parts_of, QUESTIONS, REFERENCES, run_part,
-                       run_protocol, runs_of, student_rows, text_hits, tuned_svm, worst_group)
+                             Question, replaced, typed, with_decoys, without)
+from .protocol_parts import (decided, decoy_rows, decoys_named, MASKED, measured, Part, PartTeacher, REFERENCES, worst_group)
+from .protocol import (check_methods_of, merge_results, parts_of, QUESTIONS, run_part, run_protocol, runs_of, student_rows, text_hits)
 from .protocol_statistics import (bootstrap, differences, grid_values, holm, interval, losses_between, whole)
 
 __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "Taught", "teach", "tfidf_svm", "unlabelled_texts",
@@ -33,9 +33,9 @@ __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "T
            "SHOWN", "standing", "summary", "sweep", "sweep_costs", "sweep_references", "compare", "comparison_references",
            "explanation_measures", "load_student", "mean_faithfulness", "measure_student", "method_costs", "method_path", "paired_differences",
            "shared_teacher", "student_logits", "teacher_occlusion", "AGREE", "BBC_AS_AG", "bbc_as_ag", "bootstrap", "check_methods_of",
-           "decided", "DECOYS", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "losses_between", "made_up_words",
-           "MARKS", "MASKED", "measured", "merge_results", "Part", "part_texts", "parts_of", "PartTexts", "put_in", "Question",
-           "QUESTIONS", "REFERENCES", "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "tuned_svm", "typed",
-           "whole", "with_decoys", "worst_group", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival",
+           "decided", "decoy_rows", "DECOYS", "decoys_named", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "losses_between", "made_up_words",
+           "MARKS", "MASKED", "measured", "merge_results", "Part", "part_texts", "PartTeacher", "parts_of", "PartTexts", "put_in", "Question",
+           "QUESTIONS", "REFERENCES", "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "typed",
+           "whole", "with_decoys", "without", "worst_group", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival",
            "in_columns", "majority_rival", "model2vec_rival", "parts", "RIVALS", "static_encoder", "svm_rival", "svm_teacher_rival",
            "TRIALS", "TRIED"]

@@ -8,8 +8,8 @@ from conftest import lightx, write_corpus
 from hypothesis import given, settings, strategies as st
 
 from lightx.data import load_corpus
-from lightx.experiments import (AGREE, bootstrap, DECOYS, differences, grid_values, holm, interval, losses_between, made_up_words, parts_of,
-                                QUESTIONS, Question, read_results, run_protocol, runs_of, text_hits, tuned_svm, typed, whole, with_decoys,
+from lightx.experiments import (AGREE, bootstrap, DECOYS, differences, grid_values, holm, interval, losses_between, made_up_words, part_texts,
+                                parts_of, QUESTIONS, Question, read_results, run_protocol, runs_of, text_hits, typed, whole, with_decoys,
                                 worst_group)
 from lightx.runtime import InputError
 
@@ -42,7 +42,9 @@ def test_rows_are_tidy(asked):
     meta, rows = read_results(folder / "evidence.json")
     assert list(rows)[:1] == ["question"] and set(rows.columns) == {"question", "data", "n_per_class", "subset", "teacher_seed", "method", "seed",
                                                                    "condition", "metric", "value"}
-    assert set(rows.method) == set(METHODS) and set(rows.condition) == {"consistent", "absent", "flipped", "all"}
+    assert set(rows.method) == set(METHODS) and set(rows.condition) == {"consistent", "absent", "flipped", "all", "train"}
+    named = rows[rows.condition == "train"]
+    assert set(named.metric) == {"decoy_share", "decoy_first"} and set(named.method) == {"teacher"} and named.value.between(0, 1).all()
     assert rows.value.between(-1, 1).all() and not rows.duplicated([o for o in rows if o != "value"]).any()
     assert meta["questions"]["decoy"]["n_per_class"] == [8]
     known = rows[rows.method == "majority"].groupby("metric").value.first()
@@ -66,7 +68,6 @@ def test_kept_answers_give_the_measured_accuracy(asked):
 
 
 def test_the_teacher_never_sees_a_decoy(asked):
-    from lightx.experiments import part_texts
     folder, question, *_ = asked
     texts = part_texts(question, "news", folder, 8, 0)
     words = set(made_up_words(3))
@@ -101,10 +102,14 @@ def test_typing_errors_keep_the_letters(seed):
     assert [sorted(o) for o in made.split()] == [sorted(o) for o in text.split()] and made.split()[0] == "The"
 
 
-def test_a_tuned_svm_reads_bigrams():
-    texts = ["not good", "good not", "not bad", "bad not"] * 5 # words alone can't tell
-    [scores] = tuned_svm(texts, [0, 1, 0, 1] * 5, [["not good", "bad not"]], 3)
-    assert scores.argmax(1).tolist() == [0, 1] and (scores[:, 2] < scores[:, :2].min()).all()
+def test_a_teacher_with_texts_of_its_own_shares_none_with_its_students(asked):
+    folder, question, *_ = asked
+    own = replace(question, teacher_n_per_class=10)
+    found = [part_texts(own, "news", folder, 8, subset) for subset in (0, 1)]
+    assert found[0].teacher["text"][:] == found[1].teacher["text"][:] and found[0].clean["text"][:] != found[1].clean["text"][:]
+    for o in found: assert not set(o.teacher["text"]) & set([*o.clean["text"], *o.rest])
+    fooled = part_texts(replace(own, fooled=True), "news", folder, 8, 0)
+    assert all(set(made_up_words(3)) & set(o.split()) for o in fooled.teacher["text"])
 
 
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
