@@ -37,5 +37,5 @@ __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "T
            "MARKS", "MASKED", "measured", "merge_results", "Part", "part_texts", "PartTeacher", "parts_of", "PartTexts", "put_in", "Question",
            "QUESTIONS", "REFERENCES", "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "typed",
            "whole", "with_decoys", "without", "worst_group", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival",
-           "in_columns", "majority_rival", "model2vec_rival", "parts", "RIVALS", "static_encoder", "svm_rival", "svm_teacher_rival",
+           "in_columns", "M2V_SETTINGS", "majority_rival", "model2vec_rival", "parts", "RIVALS", "static_encoder", "svm_rival", "svm_teacher_rival",
            "TRIALS", "TRIED"]

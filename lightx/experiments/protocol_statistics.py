@@ -13,18 +13,20 @@ import pandas as pd
 def bootstrap(
     values: np.ndarray,  # [S, T, R], or [S, T, R, M] with test texts
     draws: int = 4000,   # of the bootstrap
-    seed: int = 0        # of the draws
+    seed: int = 0,       # of the draws
+    shared: bool = False # all subsets have the same teachers
 ) -> np.ndarray:         # [draws], means
     "Means of a hierarchical bootstrap over subsets, teachers, students and test texts."
     rng, (S, T, R, *rest) = np.random.default_rng(seed), values.shape
     means = np.empty(draws)
     for i in range(draws):
         s = rng.integers(S, size=(S, 1, 1))
-        t, r = rng.integers(T, size=(S, T, 1)), rng.integers(R, size=(S, T, R))
+        t, r = rng.integers(T, size=(1 if shared else S, T, 1)), rng.integers(R, size=(S, T, R))
         drawn = values[s, t, r].mean((0, 1, 2)) # a number, or [M]
         means[i] = drawn[rng.integers(rest[0], size=rest[0])].mean() if rest else drawn
     return means
 
+# %% ../../nbs/07_experiments/protocol_statistics.ipynb #365ec380
 def interval(
     values: np.ndarray, # see `bootstrap`
     level: float = 0.95,# of confidence
@@ -36,6 +38,7 @@ def interval(
     beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
     return dict(mean=float(values.mean()), low=float(low), high=float(high), p=min(1.0, 2 * (beyond + 1) / (len(drawn) + 1)))
 
+# %% ../../nbs/07_experiments/protocol_statistics.ipynb #4f28fb3a
 def holm(
     p: list[float] # of all tests of a question
 ) -> np.ndarray:   # adjusted, in the same order
@@ -57,6 +60,7 @@ def grid_values(
     full = some.set_index(["subset", "teacher_seed", "seed"]).value.reindex(pd.MultiIndex.from_product(axes))
     return full.to_numpy().reshape([len(o) for o in axes])
 
+# %% ../../nbs/07_experiments/protocol_statistics.ipynb #880cf7f6
 def whole(
     values: np.ndarray # [S, T, R], NaN where one is missing
 ) -> np.ndarray:       # [S', T', R]
@@ -64,6 +68,12 @@ def whole(
     teachers = np.isfinite(values).all((0, 2))
     if teachers.any(): return values[:, teachers]
     return values[np.isfinite(values).all((1, 2))]
+
+# %% ../../nbs/07_experiments/protocol_statistics.ipynb #6cbb53f2
+def _adjusted(found):
+    "A table of tests with Holm's p-values."
+    table = pd.DataFrame(found)
+    return table.assign(p_holm=holm(table.p)) if len(table) else table
 
 # %% ../../nbs/07_experiments/protocol_statistics.ipynb #621e90d0
 def differences(
@@ -96,8 +106,3 @@ def losses_between(
             gap = whole(grid_values(group[group.condition == before], m) - grid_values(group[group.condition == after], m))
             if gap.size: found.append(dict(zip(("data", "n_per_class"), where)) | dict(method=m) | interval(gap, **choices))
     return _adjusted(found)
-
-def _adjusted(found):
-    "A table of tests with Holm's p-values."
-    table = pd.DataFrame(found)
-    return table.assign(p_holm=holm(table.p)) if len(table) else table

@@ -34,7 +34,7 @@ class Question:
     teacher: str = "minilm"      # a base model
     teacher_n_per_class: int = 0 # texts a class of its own that it is fine-tuned on; 0: those of the students, without decoys
     fooled: bool = False         # the teacher's own texts have decoys too
-    max_length: int = 64         # tokens a text at most
+    max_length: int = 128        # tokens a text at most
     teacher_epochs: float = 5    # of fine-tuning
     teacher_lr: float = 1e-4     # of fine-tuning
     tol: float = 0.1             # relative completeness error of explanations allowed

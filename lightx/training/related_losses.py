@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 
 from .losses import Batch, xai_loss
 
@@ -32,6 +33,7 @@ def map_cosine(
     "Cosine of the angle between two patterns over the tokens of each text."
     return F.cosine_similarity(student, teacher, dim=1, eps=1e-8)
 
+# %% ../../nbs/05_training/related_losses.ipynb #ca460982
 def of_decided_class(
     attributions: torch.Tensor, # [B, T, C]
     logits: torch.Tensor        # [B, C]
@@ -60,6 +62,7 @@ class SoftLabels:
         ce, kd = F.cross_entropy(logits, batch.labels), kl_losses(logits, batch.logits, self.temperature).mean()
         return self.alpha * ce + (1 - self.alpha) * kd, {"ce": ce.detach(), "kd": kd.detach()}
 
+# %% ../../nbs/05_training/related_losses.ipynb #1e1b6946
 @dataclass(frozen=True)
 class LogitMatch:
     "`alpha * CE + (1 - alpha) * MSE` of the logits (Tang et al., 2019)."
@@ -98,6 +101,7 @@ class E2KD:
         xai = (1 - map_cosine(*(of_decided_class(o, batch.logits) for o in (mine, batch.attributions)))).mean()
         return kd + self.weight * xai, {"kd": kd.detach(), "xai": xai.detach()}
 
+# %% ../../nbs/05_training/related_losses.ipynb #f229d35f
 @dataclass(frozen=True)
 class ADKD:
     "`(1 - alpha) * CE + alpha * KD + weight * distance` of all classes' maps (Wu et al., 2023)."
@@ -122,6 +126,7 @@ def attribution_map(
     low = raised.masked_fill(mask == 0, torch.inf).amin(1, keepdim=True)
     return (raised - low) / (raised.amax(1, keepdim=True) - low).clamp_min(1e-8) * mask
 
+# %% ../../nbs/05_training/related_losses.ipynb #beb81d7b
 @dataclass(frozen=True)
 class IGAugment:
     "Plain distillation, with some texts blended with the teacher's attributions (Hernandez et al., 2025)."
@@ -146,6 +151,7 @@ def rationale(
     "How likely a teacher is to keep each token: its attribution, relative to the largest of the text."
     return (values.clamp_min(0) / values.amax(1, keepdim=True).clamp_min(1e-8)).clamp(0.01, 0.99)
 
+# %% ../../nbs/05_training/related_losses.ipynb #c40fa3df
 def rationale_loss(
     scores: torch.Tensor,  # [B, T], the student's log-odds of keeping
     chances: torch.Tensor, # [B, T], the teacher's chances
@@ -156,6 +162,7 @@ def rationale_loss(
     apart = F.binary_cross_entropy_with_logits(scores, chances, reduction="none") - entropy
     return ((apart * mask).sum(1) / mask.sum(1)).mean()
 
+# %% ../../nbs/05_training/related_losses.ipynb #776950bb
 @dataclass(frozen=True)
 class REKD:
     "`alpha * (CE + weight * |share kept - rate|) + (1 - alpha) * (rationale + tau**2 * KL)` (Dai and Goebel, 2026)."
@@ -194,29 +201,40 @@ class Combined:
     whole_weight: float = 0.0  # of labels and probabilities of whole texts; 0 leaves them out
     normalised: bool = False   # AD-KD's distance of attributions in place of lightX's, see `map_distance`
 
-    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
-        read = token_dropout(batch.attention_mask, self.token_dropout) if student.training else batch.attention_mask
-        loss, parts = self.decisions(student(batch.input_ids, read), batch)
-        if self.whole_weight:
-            parts["whole"], _ = self.decisions(student(batch.input_ids, batch.attention_mask), batch)
-            loss = loss + self.whole_weight * parts["whole"]
-        if self.xai_weight:
-            parts["xai"] = self.explanations(student, batch)
-            loss = loss + self.xai_weight * parts["xai"]
-        return loss, {k: v.detach() for k, v in parts.items()}
+# %% ../../nbs/05_training/related_losses.ipynb #3bdcdd52
+@patch
+def decisions(self:Combined,
+    logits: torch.Tensor,      # the student's [B, C]
+    batch: Batch               # of the same texts
+) -> tuple[torch.Tensor, dict]: # the loss, and its parts
+    "What labels and the teacher's probabilities say of some logits."
+    parts = {"ce": F.cross_entropy(logits, batch.labels, reduction="sum") / len(logits),
+             "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
+    return self.alpha * parts["ce"] + (1 - self.alpha) * parts["kd"], parts
 
-    def decisions(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict]: # the loss of logits [B, C], and its parts
-        "What labels and the teacher's probabilities say of some logits."
-        # Divided by all texts: a label weighs the same, however many texts of the batch have none.
-        parts = {"ce": F.cross_entropy(logits, batch.labels, reduction="sum") / len(logits),
-                 "kd": kl_losses(logits, batch.logits, self.temperature).mean()}
-        return self.alpha * parts["ce"] + (1 - self.alpha) * parts["kd"], parts
+# %% ../../nbs/05_training/related_losses.ipynb #f83ac51d
+@patch
+def explanations(self:Combined,
+    student,      # see `lightx.student`
+    batch: Batch  # of texts, some of them explained
+) -> torch.Tensor: # scalar
+    "The distance of the attributions of the texts that have some, divided by all texts."
+    rows = torch.arange(len(batch.labels)) if batch.explained is None else batch.explained.nonzero()[:, 0]
+    if not len(rows): return batch.logits.new_zeros(())
+    ids, mask = batch.input_ids[rows], batch.attention_mask[rows]
+    mine, theirs = student.explain(ids, mask)[1], batch.attributions[rows]
+    distance = map_distance(mine, theirs) if self.normalised else xai_loss(mine, theirs, mask)
+    return distance * len(rows) / len(batch.labels)
 
-    def explanations(self, student, batch: Batch) -> torch.Tensor: # scalar
-        "The distance of the attributions of the texts that have some, divided by all texts."
-        rows = torch.arange(len(batch.labels)) if batch.explained is None else batch.explained.nonzero()[:, 0]
-        if not len(rows): return batch.logits.new_zeros(())
-        ids, mask = batch.input_ids[rows], batch.attention_mask[rows]
-        mine, theirs = student.explain(ids, mask)[1], batch.attributions[rows]
-        distance = map_distance(mine, theirs) if self.normalised else xai_loss(mine, theirs, mask)
-        return distance * len(rows) / len(batch.labels)
+# %% ../../nbs/05_training/related_losses.ipynb #2deee9e5
+@patch
+def __call__(self:Combined, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+    read = token_dropout(batch.attention_mask, self.token_dropout) if student.training else batch.attention_mask
+    loss, parts = self.decisions(student(batch.input_ids, read), batch)
+    if self.whole_weight:
+        parts["whole"], _ = self.decisions(student(batch.input_ids, batch.attention_mask), batch)
+        loss = loss + self.whole_weight * parts["whole"]
+    if self.xai_weight:
+        parts["xai"] = self.explanations(student, batch)
+        loss = loss + self.xai_weight * parts["xai"]
+    return loss, {k: v.detach() for k, v in parts.items()}

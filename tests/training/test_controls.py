@@ -1,12 +1,11 @@
 """What each control keeps of attributions, and the parts of the recipe."""
-import numpy as np
 import pytest
 import torch
 from conftest import examples
 from hypothesis import given, settings, strategies as st
 
 from lightx.student import MLPStudent, new_student
-from lightx.training import (BEST, Combined, held_out_hits, largest_good, map_distance, noise_like, of_same_class, permuted_within, spread_evenly,
+from lightx.training import (Combined, map_distance, noise_like, of_same_class, permuted_within, spread_evenly,
                              WholeTextLogits, xai_loss)
 
 
@@ -72,29 +71,3 @@ def test_whole_texts_are_read_without_token_dropout():
     whole = Combined(token_dropout=0)(student.train(), batch)[0]
     for _ in range(3):
         assert torch.allclose(Combined(token_dropout=0.9, whole_weight=1)(student, batch)[1]["whole"], whole)
-
-
-def test_the_largest_weight_within_a_standard_error_is_chosen():
-    hits = np.zeros((3, 100), bool)
-    hits[0, :80], hits[1, :77], hits[2, :70] = True, True, True # a standard error is 4 points
-    assert largest_good(hits) == 1
-    hits[2, :77] = True
-    assert largest_good(hits) == 2
-    assert largest_good(np.ones((2, 5), bool)) == 1
-
-
-def test_texts_are_decided_by_students_that_did_not_learn_from_them(monkeypatch):
-    from types import SimpleNamespace
-
-    import lightx.training.methods as methods
-    from lightx.training import Task
-    task, seen = Task(SimpleNamespace(), examples(10)), []
-    monkeypatch.setattr(methods, "recipe", lambda task, objective: task.examples)
-    monkeypatch.setattr(methods, "run_plan", lambda plan, task: (plan, []))
-
-    def decides(kept, held):
-        seen.append((set(map(tuple, kept.ids)), set(map(tuple, held.ids)), len(held)))
-        return torch.nn.functional.one_hot(held.labels, 3)
-    monkeypatch.setattr(methods, "predict_student", decides)
-    assert held_out_hits(task, [BEST], folds=3).all()
-    assert sum(n for *_, n in seen) == 10 and all(not kept & held for kept, held, _ in seen)
