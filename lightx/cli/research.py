@@ -8,6 +8,7 @@ __all__ = ['Texts', 'Target', 'chosen_parameters', 'show_products', 'percent', '
            'compare', 'notebook', 'attribute', 'show_store', 'show_verdict']
 
 # %% ../../nbs/09_cli/research.ipynb #60afc7f5
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -123,7 +124,7 @@ def sweep(
 
 # %% ../../nbs/09_cli/research.ipynb #6ac5475c
 def run_question(
-    name: str,      # see `lightx.experiments.QUESTIONS`
+    name: str,      # see `lightx.experiments.QUESTIONS`; `all` are all of them, one after another
     folder: Path,   # of the corpora
     out: Path,      # where students and results are kept
     jobs: int,      # parts at once
@@ -132,9 +133,11 @@ def run_question(
     "Measure what is missing of a question, and print what there is."
     from lightx.experiments import QUESTIONS, read_results, run_protocol
     from lightx.runtime import check_choice
-    check_choice("protocol", name, tuple(QUESTIONS))
-    missing = run_protocol(QUESTIONS[name], folder, out, out/"evidence.json", jobs, seconds or float("inf"))
-    show_question(read_results(out/"evidence.json")[1].query("question == @name"))
+    check_choice("protocol", name, (*QUESTIONS, "all"))
+    until, missing = time.monotonic() + (seconds or float("inf")), 0
+    for o in QUESTIONS if name == "all" else [name]:
+        missing += run_protocol(QUESTIONS[o], folder, out, out/"evidence.json", jobs, max(0, until - time.monotonic()))
+        show_question(read_results(out/"evidence.json")[1].query("question == @o"))
     left = f"\nmissing  {missing:,} students: give the command again" if missing else ""
     console.print(f"results  {out/'evidence.json'}{left}", highlight=False, markup=False)
 
@@ -197,7 +200,7 @@ def compare(
     jobs: Jobs = 1, engine: Workers = "local",
     out: Annotated[Path | None, option("Folder of runs, results and report. Default: runs/compare_ and the corpus's name.")] = None,
     param: Param = None,
-    protocol: Annotated[str, option("A question with its data and methods, such as decoy, in place of them; see nbs/experiments/protocol.")] = "",
+    protocol: Annotated[str, option("A question that has data and methods of its own, such as decoy, or all; see nbs/experiments/protocol.")] = "",
     data_folder: Annotated[Path, option("Folder of the corpora of a protocol.")] = Path("data"),
     limit_seconds: Annotated[float, option("Begin no further student of a protocol after so long; the same command goes on.")] = 0,
 ):
