@@ -19,7 +19,8 @@ from .rivals import (best_of, captured, check_installed, fasttext_lines, fasttex
 from .protocol_texts import (AGREE, BBC_AS_AG, bbc_as_ag, DECOYS, DESIGNS, FIRST, made_up_words, MARKS, part_texts, PartTexts, put_in,
                              Question, replaced, typed, with_decoys, without)
 from .protocol_parts import (decided, decoy_rows, decoys_named, MASKED, measured, Part, PartTeacher, REFERENCES, worst_group)
-from .protocol import (check_methods_of, merge_results, parts_of, QUESTIONS, run_part, run_protocol, runs_of, student_rows, text_hits)
+from .protocol import (check_methods_of, merge_results, parts_of, QUESTIONS, run_part, run_protocol, runs_of, student_rows, text_hits,
+                       write_decisions)
 from .protocol_statistics import (bootstrap, differences, grid_values, holm, interval, losses_between, whole)
 from .claims import ahead_by, Claim, CLAIMS, lost_by, percent_of
 
@@ -37,6 +38,6 @@ __all__ = ["check_classes", "PAPER", "PAPER_SETTINGS", "prepare", "Prepared", "T
            "decided", "decoy_rows", "DECOYS", "decoys_named", "DESIGNS", "differences", "FIRST", "grid_values", "holm", "interval", "losses_between", "made_up_words",
            "MARKS", "MASKED", "measured", "merge_results", "Part", "part_texts", "PartTeacher", "parts_of", "PartTexts", "put_in", "Question",
            "QUESTIONS", "REFERENCES", "replaced", "run_part", "run_protocol", "runs_of", "student_rows", "text_hits", "typed",
-           "whole", "ahead_by", "Claim", "CLAIMS", "lost_by", "percent_of", "with_decoys", "without", "worst_group", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival",
+           "whole", "write_decisions", "ahead_by", "Claim", "CLAIMS", "lost_by", "percent_of", "with_decoys", "without", "worst_group", "best_of", "captured", "check_installed", "fasttext_lines", "fasttext_rival",
            "in_columns", "M2V_SETTINGS", "majority_rival", "model2vec_rival", "parts", "RIVALS", "static_encoder", "svm_rival", "svm_teacher_rival",
            "TRIALS", "TRIED"]

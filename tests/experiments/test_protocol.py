@@ -65,6 +65,8 @@ def test_kept_answers_give_the_measured_accuracy(asked):
     rows = read_results(folder / "evidence.json")[1].query("question == 'decoy' and condition == 'flipped' and metric == 'accuracy'")
     assert hits.shape == (2, 1, 2, 27)
     np.testing.assert_allclose(hits.mean(-1), grid_values(rows, "ce"))
+    decided = np.load(folder / "decisions_decoy.npz")
+    np.testing.assert_array_equal(decided["news_8_1_0/ce/0/flipped"] == decided["news/labels/flipped"], hits[1, 0, 0])
 
 
 def test_the_teacher_never_sees_a_decoy(asked):
