@@ -11,6 +11,7 @@ from operator import attrgetter
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 
 # %% ../../nbs/02_teacher/encoder.ipynb #349cfac7
 def attention(
@@ -25,6 +26,7 @@ def attention(
     if dtype == torch.bfloat16 and q.device.type == "cpu": q, k, v = q.float(), k.float(), v.float()
     return F.scaled_dot_product_attention(q, k, v, **choices).transpose(1, 2).flatten(2).to(dtype)
 
+# %% ../../nbs/02_teacher/encoder.ipynb #b0188f04
 class Layer(torch.nn.Module):
     "A layer of an encoder that normalizes after each sum, on the weights of another's."
     def __init__(self,
@@ -40,35 +42,42 @@ class Layer(torch.nn.Module):
         self.heads, self.act = heads, part["act"]
         self.mix, self.norm, self.wide, self.narrow, self.last = (part[o] for o in ("mix", "norm", "wide", "narrow", "last"))
 
-    def attend(self,
-        h: torch.Tensor,           # [B, T, D]
-        keep: torch.Tensor | None, # as in `forward`
-        first: bool                # the first token alone
-    ) -> torch.Tensor:             # [B, T or 1, D]
-        "What the tokens gather from each other."
-        size = h.shape[-1]
-        def heads(x, rows): return F.linear(x, self.weight[rows], self.bias[rows]).unflatten(-1, (-1, self.heads, size // self.heads))
-        if first: (q,), (k, v) = heads(h[:, :1], slice(size)).unbind(2), heads(h, slice(size, None)).unbind(2)
-        else: q, k, v = heads(h, slice(None)).unbind(2)
-        q, k, v = (o.transpose(1, 2) for o in (q, k, v))
-        return attention(q, k, v, attn_mask=keep)
+# %% ../../nbs/02_teacher/encoder.ipynb #383f391f
+@patch
+def attend(self:Layer,
+    h: torch.Tensor,           # [B, T, D]
+    keep: torch.Tensor | None, # as in `forward`
+    first: bool                # the first token alone
+) -> torch.Tensor:             # [B, T or 1, D]
+    "What the tokens gather from each other."
+    size = h.shape[-1]
+    def heads(x, rows): return F.linear(x, self.weight[rows], self.bias[rows]).unflatten(-1, (-1, self.heads, size // self.heads))
+    if first: (q,), (k, v) = heads(h[:, :1], slice(size)).unbind(2), heads(h, slice(size, None)).unbind(2)
+    else: q, k, v = heads(h, slice(None)).unbind(2)
+    q, k, v = (o.transpose(1, 2) for o in (q, k, v))
+    return attention(q, k, v, attn_mask=keep)
 
-    def forward(self,
-        h: torch.Tensor,             # [B, T, D]
-        keep: torch.Tensor | None,   # [B, 1, 1, T], True = token; None where all are
-        first: bool = False          # the first token alone
-    ) -> torch.Tensor:               # [B, T or 1, D]
-        "The layer's output."
-        y = self.norm(self.mix(self.attend(h, keep, first)) + (h[:, :1] if first else h))
-        return self.last(self.narrow(self.act(self.wide(y))) + y)
+# %% ../../nbs/02_teacher/encoder.ipynb #e592c693
+@patch
+def forward(self:Layer,
+    h: torch.Tensor,             # [B, T, D]
+    keep: torch.Tensor | None,   # [B, 1, 1, T], True = token; None where all are
+    first: bool = False          # the first token alone
+) -> torch.Tensor:               # [B, T or 1, D]
+    "The layer's output."
+    y = self.norm(self.mix(self.attend(h, keep, first)) + (h[:, :1] if first else h))
+    return self.last(self.narrow(self.act(self.wide(y))) + y)
 
 # %% ../../nbs/02_teacher/encoder.ipynb #3fbd6240
 BERT = dict(query="attention.self.query", key="attention.self.key", value="attention.self.value",
             mix="attention.output.dense", norm="attention.output.LayerNorm", wide="intermediate.dense",
             act="intermediate.intermediate_act_fn", narrow="output.dense", last="output.LayerNorm")
+
+# %% ../../nbs/02_teacher/encoder.ipynb #955766d8
 DISTILBERT = dict(query="attention.q_lin", key="attention.k_lin", value="attention.v_lin", mix="attention.out_lin",
                   norm="sa_layer_norm", wide="ffn.lin1", act="ffn.activation", narrow="ffn.lin2", last="output_layer_norm")
 
+# %% ../../nbs/02_teacher/encoder.ipynb #bfed93d1
 def _pooled(model, h): return model.classifier(model.base_model.pooler(h))
 def _own_head(model, h): return model.classifier(h)
 def _distilled(model, h): return model.classifier(model.pre_classifier(h[:, 0]).relu())
@@ -90,15 +99,17 @@ class Encoder(torch.nn.Module):
         layers = [Layer(o, names, model.config.num_attention_heads) for o in attrgetter(where)(model.base_model)]
         self.layers = [copy.deepcopy(o).to(dtype) for o in layers] if dtype else layers
 
-    def forward(self,
-        embeddings: torch.Tensor, # [B, T, D], of the words alone
-        mask: torch.Tensor,       # [B, T], 1 = token
-        read: torch.Tensor | None = None,    # not looked at: the first token is read
-        segments: torch.Tensor | None = None # [B, T], of pairs, if the model reads them; default: all 0
-    ) -> torch.Tensor:            # [B, C]
-        "Logits."
-        keep = None if mask.all() else mask[:, None, None].bool()
-        more = {} if segments is None else dict(token_type_ids=segments)
-        h = self.model.base_model.embeddings(input_ids=None, inputs_embeds=embeddings, **more).to(self.dtype)
-        for layer in self.layers: h = layer(h, keep, first=layer is self.layers[-1])
-        return self.head(self.model, h.to(embeddings.dtype))
+# %% ../../nbs/02_teacher/encoder.ipynb #dfb8cec4
+@patch
+def forward(self:Encoder,
+    embeddings: torch.Tensor, # [B, T, D], of the words alone
+    mask: torch.Tensor,       # [B, T], 1 = token
+    read: torch.Tensor | None = None,    # not looked at: the first token is read
+    segments: torch.Tensor | None = None # [B, T], of pairs, if the model reads them; default: all 0
+) -> torch.Tensor:            # [B, C]
+    "Logits."
+    keep = None if mask.all() else mask[:, None, None].bool()
+    more = {} if segments is None else dict(token_type_ids=segments)
+    h = self.model.base_model.embeddings(input_ids=None, inputs_embeds=embeddings, **more).to(self.dtype)
+    for layer in self.layers: h = layer(h, keep, first=layer is self.layers[-1])
+    return self.head(self.model, h.to(embeddings.dtype))

@@ -18,6 +18,7 @@ from .forward import plain_forward, reads_segments
 # %% ../../nbs/02_teacher/fast.ipynb #cbf9a7e3
 def _agree(ours, theirs): return ours.shape == theirs.shape and (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
+# %% ../../nbs/02_teacher/fast.ipynb #f210e263
 def _form(model, dtype):
     "The layers of its family on the weights of a model: made once, and again when a weight has changed."
     forms = model.__dict__.setdefault("_fast_forms", {}) # a plain attribute, so that no state dict has it
@@ -28,6 +29,7 @@ def _form(model, dtype):
         forms[dtype] = stamp, (Decoder if model.config.model_type in DECODERS else Encoder)(model, dtype)
     return forms[dtype][1]
 
+# %% ../../nbs/02_teacher/fast.ipynb #2aafa780
 @torch.no_grad()
 def fast_forward(
     model,                           # any sequence classifier of transformers, in eval mode
@@ -59,6 +61,7 @@ def measure_seconds(
     once()
     return min(once() for _ in range(repeat))
 
+# %% ../../nbs/02_teacher/fast.ipynb #ff0dd236
 def has_bfloat16(
     device: torch.device # where the teacher is
 ) -> bool:
@@ -66,6 +69,7 @@ def has_bfloat16(
     if device.type == "cuda": return torch.cuda.get_device_capability(device) >= (8, 0)
     return any(v is True for k, v in torch.cpu.get_capabilities().items() if "bf16" in k)
 
+# %% ../../nbs/02_teacher/fast.ipynb #14e0e6b3
 @functools.cache
 def faster_dtype(
     device: torch.device # where the teacher is

@@ -19,6 +19,7 @@ def _last(
     places = torch.arange(found.shape[1], device=found.device)
     return torch.where(found, places, -1).amax(1)
 
+# %% ../../nbs/02_teacher/forward.ipynb #52796fa7
 def read_positions(
     model,                       # a sequence classifier of transformers
     input_ids: torch.Tensor,     # [B, T]
@@ -39,30 +40,34 @@ def reads_segments(
     "Whether a classifier is told which of two texts a token is of."
     return model.config.model_type == "xlnet" or (getattr(model.config, "type_vocab_size", None) or 0) > 1
 
+# %% ../../nbs/02_teacher/forward.ipynb #0e21567b
 def _segments(model, token_type_ids):
     "What a model is told of segments."
     return {} if token_type_ids is None or not reads_segments(model) else dict(token_type_ids=token_type_ids)
 
 # %% ../../nbs/02_teacher/forward.ipynb #e340517c
+def _at(h, read): return h[torch.arange(len(h), device=h.device), read] # the states [B, D] of the tokens that are read
+
 def _by_itself(model, x, mask, read, **more): return model(inputs_embeds=x, attention_mask=mask, **more).logits
 
 def _by_last(model, x, mask, read):
     "A decoder: a score of the last token."
-    h = model.base_model(inputs_embeds=x, attention_mask=mask, use_cache=False).last_hidden_state
-    return model.score(h[torch.arange(len(h), device=h.device), read])
+    return model.score(_at(model.base_model(inputs_embeds=x, attention_mask=mask, use_cache=False).last_hidden_state, read))
 
+# %% ../../nbs/02_teacher/forward.ipynb #931188a9
 def _xlnet(model, x, mask, read, **more):
     "A summary of the last token, and a score of that."
     h = model.base_model(inputs_embeds=x, attention_mask=mask, **more)[0]
-    return model.logits_proj(model.sequence_summary(h[torch.arange(len(h), device=h.device), read][:, None]))
+    return model.logits_proj(model.sequence_summary(_at(h, read)[:, None]))
 
 def _encoder_decoder(model, x, mask, read):
     "Read by the encoder, read again by the decoder, and decided at the end token."
     start = model.get_input_embeddings()(torch.tensor([[model.config.decoder_start_token_id]], device=x.device)).to(x)
     shifted = torch.cat([start.expand(len(x), -1, -1), x[:, :-1]], 1)
     h = model.base_model(inputs_embeds=x, attention_mask=mask, decoder_inputs_embeds=shifted, use_cache=False)[0]
-    return model.classification_head(h[torch.arange(len(h), device=h.device), read])
+    return model.classification_head(_at(h, read))
 
+# %% ../../nbs/02_teacher/forward.ipynb #19fe7ff8
 def _kind(model):
     "Which of the four a classifier is."
     if model.config.is_encoder_decoder: return _encoder_decoder
@@ -80,6 +85,7 @@ def plain_forward(
         return kind(model, embeddings.to(model.dtype), mask, read, **_segments(model, segments)).to(embeddings.dtype)
     return answer
 
+# %% ../../nbs/02_teacher/forward.ipynb #9557e5a1
 def own_logits(
     model,                                     # a sequence classifier of transformers, in eval mode
     input_ids: torch.Tensor,                   # [B, T], padded on the right
