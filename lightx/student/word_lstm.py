@@ -32,10 +32,11 @@ class WordLSTMStudent(nn.Module, PyTorchModelHubMixin, library_name="lightx", ta
         mixers = np.random.default_rng(0).integers(1, 2**62, longest) * 2 + 1
         self.register_buffer("mixers", torch.from_numpy(mixers))
 
-    @property
-    def target(self) -> str:
-        "What its explanations explain."
-        return self.reader.target
+# %% ../../nbs/04_student/word_lstm.ipynb #1a90077a
+@patch(as_prop=True)
+def target(self:WordLSTMStudent) -> str:
+    "What its explanations explain."
+    return self.reader.target
 
 # %% ../../nbs/04_student/word_lstm.ipynb #4dafeaee
 @patch
@@ -48,6 +49,7 @@ def places(self:WordLSTMStudent,
     starts = read & (~self.goes_on[input_ids] | (read.cumsum(1) == 1)) # the first piece that is read starts a word, whatever it is
     return (starts.cumsum(1) - 1).clamp_min(0), at - (at * starts).cummax(1).values, read.long()
 
+# %% ../../nbs/04_student/word_lstm.ipynb #180e9fed
 @patch
 def by_word(self:WordLSTMStudent,
     values: torch.Tensor, # [B, T], of pieces
@@ -76,6 +78,7 @@ def _words(self:WordLSTMStudent, input_ids, attention_mask):
     mixed = (input_ids + 1) * self.mixers[within.clamp(0, len(self.mixers) - 1)] # wraps around, as a hash may
     return self.by_word(mixed, place, read), (self.by_word(torch.ones_like(mixed), place, read) > 0).long()
 
+# %% ../../nbs/04_student/word_lstm.ipynb #0eccc199
 @patch
 @torch.no_grad()
 def learn_words(self:WordLSTMStudent,
@@ -95,12 +98,14 @@ def learn_words(self:WordLSTMStudent,
     self.reader.embedding.weight.copy_(sums / counts.clamp_min(1)[:, None])
     self.reader.embedding.weight[-1] = 0 # the authors' start of a word without a vector
 
+# %% ../../nbs/04_student/word_lstm.ipynb #eaa0370c
 @patch
 def _rows(self:WordLSTMStudent, keys):
     "The row of the embedding of each word."
     row = torch.searchsorted(self.keys, keys).clamp_max(len(self.keys) - 1)
     return row.where(self.keys[row] == keys, len(self.keys))
 
+# %% ../../nbs/04_student/word_lstm.ipynb #56cf83c9
 @patch
 def read_words(self:WordLSTMStudent,
     input_ids: torch.Tensor,            # [B, T], of pieces
@@ -119,6 +124,7 @@ def forward(self:WordLSTMStudent,
     "Logits of a batch."
     return self.reader(*self.read_words(input_ids, attention_mask))
 
+# %% ../../nbs/04_student/word_lstm.ipynb #cb8a7688
 @patch
 def baseline_logits(self:WordLSTMStudent,
     input_ids: torch.Tensor,     # [B, T]
@@ -127,6 +133,7 @@ def baseline_logits(self:WordLSTMStudent,
     "Logits where every word's embedding is zero."
     return self.reader.baseline_logits(*self.read_words(input_ids, attention_mask))
 
+# %% ../../nbs/04_student/word_lstm.ipynb #36c50876
 @patch
 def explain(self:WordLSTMStudent,
     input_ids: torch.Tensor,            # [B, T]

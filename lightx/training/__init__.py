@@ -18,9 +18,9 @@ from .methods import (adkd, BEST, best, best_10, best_adkd, best_kd, best_unlabe
 from .controls import (best_even_spread, best_within_text, best_zero, even_spread, noise, noise_like, of_same_class, permuted_within,
                        spread_evenly, whole_text_logits, WholeTextLogits, within_class, within_text, zero)
 from .teacher_maps import absolute_integrals, corpus_maps, embedding_output, grad_cam, saliency
-from .originals import (adkd_original, ADKDOriginal, dixtill_original, DiXtillOriginal, e2kd_original, E2KDOriginal, embeddings_read, hard_choice, ig_augment_original,
-                       ig_augment_shuffled, IGAugmentOriginal, overlaid, rekd_no_rationale, rekd_original, rekd_select_only, REKDOriginal,
-                       selected, softened_choice, word_student)
+from .originals import (adkd_original, ADKDOriginal, dixtill_original, DiXtillOriginal, e2kd_original, E2KDOriginal, embeddings_read,
+                        ig_augment_original, ig_augment_shuffled, IGAugmentOriginal, overlaid, word_student)
+from .original_rekd import (hard_choice, rekd_no_rationale, rekd_original, rekd_select_only, REKDOriginal, selected, softened_choice)
 
 __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "BestEpoch", "decayed_sums", "LazyRows", "RowAdam", "RowMomentum", "Examples",
            "explain_student", "learning_rates", "only_used_rows", "OPTIMIZERS", "predict_student", "SCHEDULES", "toy_corpus", "train_student",

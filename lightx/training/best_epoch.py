@@ -8,6 +8,7 @@ __all__ = ['BestEpoch']
 # %% ../../nbs/05_training/best_epoch.ipynb #2c60a79f
 import copy, math
 
+from fastcore.basics import patch
 from ..runtime import check_choice
 
 # %% ../../nbs/05_training/best_epoch.ipynb #f5313e85
@@ -18,32 +19,38 @@ class BestEpoch:
         by: str = "loss"  # which part of the objective is to be small: "loss" is all of it
     ): self.texts, self.by, self.least, self.weights = texts, by, math.inf, None
 
-    def look(self,
-        state,   # `TrainerState` after an epoch
-        objective # see `lightx.training`
-    ) -> dict:    # what was found, for the history
-        "Judge the student of an epoch, and remember it if it is the best so far."
-        if self.texts is None: return {}
-        with state.settled() as student:
-            found = self.judge(student, objective)
-            if found < self.least: self.least, self.weights = found, copy.deepcopy(student.state_dict())
-        return {"held_out": found}
+# %% ../../nbs/05_training/best_epoch.ipynb #cb8ad0b7
+@patch
+def look(self:BestEpoch,
+    state,   # `TrainerState` after an epoch
+    objective # see `lightx.training`
+) -> dict:    # what was found, for the history
+    "Judge the student of an epoch, and remember it if it is the best so far."
+    if self.texts is None: return {}
+    with state.settled() as student:
+        found = self.judge(student, objective)
+        if found < self.least: self.least, self.weights = found, copy.deepcopy(student.state_dict())
+    return {"held_out": found}
 
-    def judge(self,
-        student,  # in evaluation mode
-        objective # see `lightx.training`
-    ) -> float:
-        "The mean of what is judged by."
-        total = 0.
-        for rows in self.texts.lengths.argsort().split(256):
-            loss, parts = objective(student, self.texts.batch(rows))
-            parts = {"loss": loss.detach()} | parts
-            check_choice("part of the loss", self.by, [*parts])
-            total += float(parts[self.by]) * len(rows)
-        return total / len(self.texts)
+# %% ../../nbs/05_training/best_epoch.ipynb #c65a3a99
+@patch
+def judge(self:BestEpoch,
+    student,  # in evaluation mode
+    objective # see `lightx.training`
+) -> float:
+    "The mean of what is judged by."
+    total = 0.
+    for rows in self.texts.lengths.argsort().split(256):
+        loss, parts = objective(student, self.texts.batch(rows))
+        parts = {"loss": loss.detach()} | parts
+        check_choice("part of the loss", self.by, [*parts])
+        total += float(parts[self.by]) * len(rows)
+    return total / len(self.texts)
 
-    def restore(self,
-        student # to be given the weights of its best epoch
-    ):
-        "Bring the best epoch back."
-        if self.weights: student.load_state_dict(self.weights)
+# %% ../../nbs/05_training/best_epoch.ipynb #9fd0224a
+@patch
+def restore(self:BestEpoch,
+    student # to be given the weights of its best epoch
+):
+    "Bring the best epoch back."
+    if self.weights: student.load_state_dict(self.weights)

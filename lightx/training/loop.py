@@ -44,13 +44,16 @@ class Examples:
         self.attributions = pad_sequence([torch.from_numpy(o.astype(np.float32)) for o in explanations.values], batch_first=True)
         self.logits, self.baseline_logits = (torch.from_numpy(o) for o in (explanations.logits, explanations.baseline_logits))
 
-    def __len__(self): return len(self.labels)
+# %% ../../nbs/05_training/loop.ipynb #9edd69de
+@patch
+def __len__(self:Examples): return len(self.labels)
 
-    @property
-    def ids(self) -> list[list[int]]:
-        "The token ids of each text, without padding."
-        return [row[:n].tolist() for row, n in zip(self.input_ids, self.lengths)]
+@patch(as_prop=True)
+def ids(self:Examples) -> list[list[int]]:
+    "The token ids of each text, without padding."
+    return [row[:n].tolist() for row, n in zip(self.input_ids, self.lengths)]
 
+# %% ../../nbs/05_training/loop.ipynb #75a335a0
 @patch
 def batch(self:Examples,
     rows: torch.Tensor # [B], row numbers
@@ -75,6 +78,11 @@ def toy_corpus(
     attributions = [np.eye(classes, dtype=np.float32)[np.array(o) % classes] / len(o) for o in ids]
     return ids, [int(o.sum(0).argmax()) for o in attributions], attributions
 
+# %% ../../nbs/05_training/loop.ipynb #belowjoin
+def _below(parts, width):
+    "Tensors [N, T, ...] below each other, filled up to a width by zeros."
+    return torch.cat([F.pad(o, (*[0, 0] * (o.dim() - 2), 0, width - o.shape[1])) for o in parts])
+
 # %% ../../nbs/05_training/loop.ipynb #9982fe58
 @patch
 def joined(self:Examples,
@@ -87,8 +95,7 @@ def joined(self:Examples,
     width = max(self.input_ids.shape[1], more.input_ids.shape[1])
     if self.attributions is not None: more.attributions = self.attributions.new_zeros(len(ids), 1, self.attributions.shape[2])
     for name in ("input_ids", "attention_mask") + ("attributions",) * (self.attributions is not None):
-        parts = getattr(self, name), getattr(more, name)
-        setattr(joined, name, torch.cat([F.pad(o, (*[0, 0] * (o.dim() - 2), 0, width - o.shape[1])) for o in parts]))
+        setattr(joined, name, _below([getattr(self, name), getattr(more, name)], width))
     joined.lengths, joined.labels = torch.cat([self.lengths, more.lengths]), torch.cat([self.labels, more.labels])
     joined.logits, joined.baseline_logits = torch.cat([self.logits, torch.as_tensor(logits)]), None
     explained = torch.ones(len(self), dtype=torch.bool) if self.explained is None else self.explained
@@ -105,6 +112,7 @@ def subset(self:Examples,
     for name, o in vars(self).items(): setattr(part, name, o if o is None else o[rows])
     return part
 
+# %% ../../nbs/05_training/loop.ipynb #46d90bcc
 @patch
 def held_out(self:Examples,
     share: float = 0.1,       # of the texts that are kept back, one at least
@@ -141,6 +149,12 @@ def only_used_rows(
 # %% ../../nbs/05_training/loop.ipynb #8715823d
 SCHEDULES = ("constant", "warmup_cosine")
 
+def _warmup_cosine(lr, steps):
+    climb = max(1, steps // 10)
+    fall = [(1 + math.cos(math.pi * i / (steps - climb))) / 2 for i in range(steps - climb)]
+    return [lr * (i + 1) / climb for i in range(climb)] + [lr * o for o in fall]
+
+# %% ../../nbs/05_training/loop.ipynb #520ec2f7
 def learning_rates(
     schedule: str, # see `SCHEDULES`
     lr: float,     # the highest
@@ -148,16 +162,14 @@ def learning_rates(
 ) -> list[float]:  # of each of the S steps
     "The learning rate of every step."
     check_choice("schedule", schedule, SCHEDULES)
-    if schedule == "constant": return [lr] * steps
-    climb = max(1, steps // 10)
-    fall = [(1 + math.cos(math.pi * i / (steps - climb))) / 2 for i in range(steps - climb)]
-    return [lr * (i + 1) / climb for i in range(climb)] + [lr * o for o in fall]
+    return [lr] * steps if schedule == "constant" else _warmup_cosine(lr, steps)
 
 # %% ../../nbs/05_training/loop.ipynb #a4482f8d
 OPTIMIZERS = {"adam": (RowAdam, partial(torch.optim.Adam, fused=True)), "adamw": (RowAdam, partial(torch.optim.AdamW, fused=True)),
               "sgd": (partial(RowMomentum, momentum=0), torch.optim.SGD), "momentum": (RowMomentum, partial(torch.optim.SGD, momentum=0.9)),
               "momentum_99": (partial(RowMomentum, momentum=0.99), partial(torch.optim.SGD, momentum=0.99))}
 
+# %% ../../nbs/05_training/loop.ipynb #27b99c7a
 class TrainerState:
     "What lasts from step to step of a training: optimizers, schedule, steps taken."
     def __init__(self,
@@ -175,23 +187,27 @@ class TrainerState:
         rest = [o for o in student.parameters() if self.table is None or o is not embedding.weight]
         self.optim = whole(rest, lr=lrs[0], **decay)
 
-    def step(self,
-        batch: Batch,   # of texts
-        objective       # see `lightx.training`
-    ) -> dict:          # the loss and its parts
-        "One step."
-        self.optim.param_groups[0]["lr"] = self.lrs[self.taken]
-        with only_used_rows(self.student, batch, self.table) if self.table else nullcontext(batch) as batch:
-            loss, parts = objective(self.student, batch)
-            self.optim.zero_grad(set_to_none=True)
-            loss.backward()
-        self.optim.step()
-        self.taken += 1
-        return {"loss": loss.detach()} | parts
+# %% ../../nbs/05_training/loop.ipynb #36f6c387
+@patch
+def step(self:TrainerState,
+    batch: Batch,   # of texts
+    objective       # see `lightx.training`
+) -> dict:          # the loss and its parts
+    "One step."
+    self.optim.param_groups[0]["lr"] = self.lrs[self.taken]
+    with only_used_rows(self.student, batch, self.table) if self.table else nullcontext(batch) as batch:
+        loss, parts = objective(self.student, batch)
+        self.optim.zero_grad(set_to_none=True)
+        loss.backward()
+    self.optim.step()
+    self.taken += 1
+    return {"loss": loss.detach()} | parts
 
-    def settle(self):
-        "Bring the whole embedding up to date."
-        if self.table: self.table.finish()
+# %% ../../nbs/05_training/loop.ipynb #c859995c
+@patch
+def settle(self:TrainerState):
+    "Bring the whole embedding up to date."
+    if self.table: self.table.finish()
 
 # %% ../../nbs/05_training/loop.ipynb #8f8b4301
 @patch
@@ -206,6 +222,16 @@ def settled(self:TrainerState):
         student.train()
         if self.table: student.embedding = whole
 
+
+# %% ../../nbs/05_training/loop.ipynb #oneepoch
+def _one_epoch(state, examples, objective, batches, bar):
+    "Take a step for each batch of rows; the mean of the loss and of its parts."
+    sums = {}
+    for rows in batches:
+        parts = state.step(examples.batch(rows), objective)
+        for k, v in parts.items(): sums[k] = sums.get(k, 0) + v * len(rows) / len(examples)
+        bar.update(len(rows))
+    return {k: v.tolist() for k, v in sums.items()}
 
 # %% ../../nbs/05_training/loop.ipynb #ed41870c
 def train_student(
@@ -231,12 +257,8 @@ def train_student(
         torch.manual_seed(seed)
         student.train()
         for epoch in range(epochs):
-            sums = {}
-            for rows in torch.randperm(len(examples), generator=order).split(batch_size):
-                parts = state.step(examples.batch(rows), objective)
-                for k, v in parts.items(): sums[k] = sums.get(k, 0) + v * len(rows) / len(examples)
-                bar.update(len(rows))
-            history.append({"epoch": epoch + 1} | {k: v.tolist() for k, v in sums.items()} | best.look(state, objective))
+            sums = _one_epoch(state, examples, objective, torch.randperm(len(examples), generator=order).split(batch_size), bar)
+            history.append({"epoch": epoch + 1} | sums | best.look(state, objective))
             if not np.isfinite(last := history[-1]["loss"]).all():
                 raise InputError(f"the loss is {last} after epoch {epoch + 1}: lower lr ({lr}) or the weights of the loss")
     state.settle()
@@ -252,11 +274,11 @@ def predict_student(
     batch_size: int = 256 # texts in one pass
 ) -> torch.Tensor:        # logits [N, C]
     "Logits of all texts."
-    # Sorted by length, a batch has its own width and wastes little on padding.
     order = examples.lengths.argsort()
     out = [student(*examples.batch(rows)[:2]) for rows in order.split(batch_size)]
     return torch.cat(out)[order.argsort()]
 
+# %% ../../nbs/05_training/loop.ipynb #76c3fc8a
 @torch.no_grad()
 def explain_student(
     student,              # in eval mode

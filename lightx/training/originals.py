@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['DiXtillOriginal', 'word_student', 'dixtill_original', 'embeddings_read', 'ADKDOriginal', 'adkd_original',
            'E2KDOriginal', 'e2kd_original', 'overlaid', 'IGAugmentOriginal', 'ig_augment_original',
-           'ig_augment_shuffled', 'softened_choice', 'hard_choice', 'selected', 'REKDOriginal', 'rekd_original',
-           'rekd_select_only', 'rekd_no_rationale']
+           'ig_augment_shuffled']
 
 # %% ../../nbs/05_training/originals.ipynb #2b523746
 import copy, math
@@ -15,11 +14,12 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch.nn.utils.rnn import pad_sequence
 
 from ..attribution import explain_corpus
 from ..runtime import InputError
-from ..student import new_student, principal_components, SelectStudent, vocabulary_vectors, WordLSTMStudent
+from ..student import new_student, principal_components, vocabulary_vectors, WordLSTMStudent
 from .losses import Batch
 from .registry import method, mlp, Task, TrainingPlan
 from .related_losses import attribution_map, kl_losses, map_cosine
@@ -40,18 +40,23 @@ class DiXtillOriginal:
         return (1 - self.alpha) * parts["ce"] + self.alpha * (parts["kd"] + parts["xai"]), {k: v.detach() for k, v in parts.items()}
 
 # %% ../../nbs/05_training/originals.ipynb #0975793d
+def _pieces_of(teacher):
+    "The word pieces of a teacher's vocabulary, by their ids."
+    tokenizer, config = teacher.tokenizer, teacher.model.config
+    if (kind := type(tokenizer.backend_tokenizer.model).__name__) not in ("WordPiece", "WordLevel"):
+        raise InputError(f"dixtill_original joins pieces as BERT has them, this teacher's tokenizer is a {kind}: take a teacher with WordPiece")
+    return [o or "" for o in tokenizer.convert_ids_to_tokens(range(config.vocab_size))]
+
+# %% ../../nbs/05_training/originals.ipynb #890a3b12
 def word_student(
     task: Task # its teacher, seed, classes and texts
 ) -> WordLSTMStudent:
     "DiXtill's student: words of the training texts, from the teacher's vectors, seeded."
     if task.baseline != "zero": raise InputError(f"the LSTM is explained against zero, the teacher against {task.baseline!r}: take baseline zero")
-    tokenizer, config = task.teacher.tokenizer, task.teacher.model.config
-    if (kind := type(tokenizer.backend_tokenizer.model).__name__) not in ("WordPiece", "WordLevel"):
-        raise InputError(f"dixtill_original joins pieces as BERT has them, this teacher's tokenizer is a {kind}: take a teacher with WordPiece")
-    pieces = [o or "" for o in tokenizer.convert_ids_to_tokens(range(config.vocab_size))]
-    student = new_student(config.num_labels, task.seed, WordLSTMStudent, vocab_size=config.vocab_size, target=task.target)
+    pieces, classes = _pieces_of(task.teacher), task.teacher.model.config.num_labels
+    student = new_student(classes, task.seed, WordLSTMStudent, vocab_size=len(pieces), target=task.target)
     student.goes_on.copy_(torch.tensor([o.startswith("##") for o in pieces]))
-    student.unread[tokenizer.all_special_ids] = True
+    student.unread[task.teacher.tokenizer.all_special_ids] = True
     vectors = principal_components(vocabulary_vectors(task.teacher, task.progress), student.reader.embedding.embedding_dim)
     student.learn_words(task.examples.input_ids, task.examples.attention_mask, 0.5 * vectors / vectors.std())
     with torch.random.fork_rng(devices=[]):
@@ -59,6 +64,7 @@ def word_student(
         student.start_like_keras()
     return student
 
+# %% ../../nbs/05_training/originals.ipynb #12bb265e
 @method
 def dixtill_original(task: Task) -> TrainingPlan: # what it trains for
     "DiXtill as its authors' notebook has it."
@@ -80,6 +86,7 @@ def embeddings_read(
     try: return student(input_ids, attention_mask), found[0]
     finally: hook.remove()
 
+# %% ../../nbs/05_training/originals.ipynb #809603e7
 @dataclass
 class ADKDOriginal:
     "`(1 - alpha) * CE + alpha * cross-entropy of probabilities + weight * distance of saliency maps`, for one training only (Wu et al., 2023)."
@@ -90,18 +97,19 @@ class ADKDOriginal:
     temperature: float = 3.0   # of the first epoch; 1 in the last
     taken: int = 0             # steps so far
 
-    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
-        epoch = min(self.taken // self.per_epoch, self.epochs - 1)
-        self.taken += student.training
-        tau = self.temperature + (1 - self.temperature) * epoch / max(1, self.epochs - 1)
-        logits, e = embeddings_read(student, *batch[:2])
-        distance = (saliency(logits, e, graph=student.training) - batch.attributions) ** 2
-        parts = {"ce": F.cross_entropy(logits, batch.labels),
-                 "kd": -((batch.logits / tau).softmax(-1) * (logits / tau).log_softmax(-1)).sum(-1).mean(),
-                 "xai": distance.sum() / batch.attention_mask.sum()}
-        loss = (1 - self.alpha) * parts["ce"] + self.alpha * parts["kd"] + self.weight * parts["xai"]
-        wrong = (logits.argmax(1) != batch.labels).float().mean()
-        return loss, {k: v.detach() for k, v in parts.items()} | {"wrong": wrong}
+@patch
+def __call__(self:ADKDOriginal, student, batch: Batch) -> tuple[torch.Tensor, dict]:
+    epoch = min(self.taken // self.per_epoch, self.epochs - 1)
+    self.taken += student.training
+    tau = self.temperature + (1 - self.temperature) * epoch / max(1, self.epochs - 1)
+    logits, e = embeddings_read(student, *batch[:2])
+    distance = (saliency(logits, e, graph=student.training) - batch.attributions) ** 2
+    parts = {"ce": F.cross_entropy(logits, batch.labels),
+             "kd": -((batch.logits / tau).softmax(-1) * (logits / tau).log_softmax(-1)).sum(-1).mean(),
+             "xai": distance.sum() / batch.attention_mask.sum()}
+    loss = (1 - self.alpha) * parts["ce"] + self.alpha * parts["kd"] + self.weight * parts["xai"]
+    wrong = (logits.argmax(1) != batch.labels).float().mean()
+    return loss, {k: v.detach() for k, v in parts.items()} | {"wrong": wrong}
 
 # %% ../../nbs/05_training/originals.ipynb #0f28a7e8
 @method
@@ -183,6 +191,7 @@ def ig_augment_original(task: Task) -> TrainingPlan: # what it trains for
     "Maps laid over texts, as the paper describes it."
     return _augmented(task, _overlaid_texts(task))
 
+# %% ../../nbs/05_training/originals.ipynb #9b142d4e
 @method
 def ig_augment_shuffled(task: Task) -> TrainingPlan: # what it trains for
     "The same as the code runs: with the maps and the logits of other texts."
@@ -190,101 +199,3 @@ def ig_augment_shuffled(task: Task) -> TrainingPlan: # what it trains for
     maps, logits = (torch.randperm(len(examples), generator=torch.Generator().manual_seed(o)) for o in (2 * task.seed, 2 * task.seed + 1))
     examples.logits = examples.logits[logits]
     return _augmented(task, examples.with_attributions(examples.attributions[maps]))
-
-# %% ../../nbs/05_training/originals.ipynb #3e0f192e
-def softened_choice(
-    scores: torch.Tensor,        # [B, T], log-odds of keeping
-    temperature: float,          # the lower, the nearer to 0 and 1
-    noise: torch.Tensor | None = None # [B, T, 2]; default: Gumbel noise
-) -> torch.Tensor:               # [B, T, 2], log-probabilities of keeping and of leaving out
-    "A sample of a choice with a gradient (Jang et al., 2017)."
-    odds = torch.stack([scores, torch.zeros_like(scores)], -1)
-    if noise is None: noise = -torch.empty_like(odds).exponential_().log()
-    return ((odds + noise) / temperature).log_softmax(-1)
-
-def hard_choice(
-    choice: torch.Tensor # [B, T, 2], from `softened_choice`
-) -> torch.Tensor:       # [B, T], 0 or 1, with the gradient of the softened one
-    "Keep what is more likely kept than not."
-    soft = choice[..., 0].exp()
-    return (choice[..., 0] > choice[..., 1]).to(soft) + soft - soft.detach()
-
-def selected(
-    values: torch.Tensor, # [B, T], attributions of the decision
-    mask: torch.Tensor,   # [B, T], 1 = token
-    rate: float           # share of the tokens
-) -> torch.Tensor:        # [B, T], log-odds of keeping
-    "The choice of a teacher that keeps what speaks most for its decision, with a chance of 99 %."
-    most = (rate * mask.sum(1)).ceil().long()
-    place = values.masked_fill(mask == 0, -torch.inf).argsort(1, descending=True).argsort(1)
-    return math.log(99) * (2. * (place < most[:, None]) - 1)
-
-# %% ../../nbs/05_training/originals.ipynb #6b24cdd9
-@dataclass
-class REKDOriginal:
-    "A selecting student's own objective, and a teacher's selection and answers, for one training only (Dai and Goebel, 2026)."
-    steps: int                    # of the training
-    model: object = None          # the teacher; None: the student's own objective alone
-    rate: float = 0.1             # share of the tokens to keep
-    weight: float = 1e-4          # of keeping to it
-    alpha: float = 0.5            # weight of the student's own objective
-    rationale_weight: float = 0.5 # of the teacher's selection
-    hot: float = 5.0              # temperature at the start
-    cold: float = 0.1             # and at the end
-    taken: int = 0                # steps so far
-
-    def temperature(self) -> float:
-        "It falls every 100 steps."
-        return max(self.hot * (self.cold / self.hot) ** ((self.taken - self.taken % 100) / self.steps), self.cold)
-
-    def __call__(self, student, batch: Batch) -> tuple[torch.Tensor, dict]:
-        ids, mask, tau = *batch[:2], self.temperature()
-        self.taken += student.training
-        kept, scores = student.select(ids, mask)
-        if student.training: kept = hard_choice(choice := softened_choice(scores, tau)) * mask
-        logits, count = student.read(ids, kept), kept.sum(1).mean()
-        parts = {"ce": F.cross_entropy(logits, batch.labels), "select": (count - self.rate * mask.sum(1).float().mean()) ** 2}
-        own = parts["ce"] + self.weight * parts["select"]
-        loss, more = own, {"own": own.detach(), "kept": (count / mask.sum(1).float().mean()).detach()}
-        if student.training and self.model is not None:
-            theirs = softened_choice(selected(batch.attributions[..., 0], mask, self.rate), tau)
-            parts["rationale"] = ((theirs.exp() * (theirs - choice)).sum(-1) * mask).sum(1).mean()
-            answers = self.answers(ids if student.rows is None else student.rows[ids], mask, kept.detach())
-            parts["kd"] = kl_losses(logits, answers, tau).mean()
-            loss = self.alpha * own + (1 - self.alpha) * (self.rationale_weight * parts["rationale"] + parts["kd"])
-        return loss, {k: v.detach() for k, v in parts.items()} | more
-
-    @torch.no_grad()
-    def answers(self,
-        input_ids: torch.Tensor, # [B, T]
-        mask: torch.Tensor,      # [B, T], 1 = token
-        kept: torch.Tensor       # [B, T], 1 = read
-    ) -> torch.Tensor:           # logits [B, C]
-        "What the teacher answers when the vectors of all other words are zero."
-        ids, mask, kept = (o.to(self.model.device) for o in (input_ids, mask, kept))
-        return self.model(inputs_embeds=self.model.get_input_embeddings()(ids) * kept[..., None], attention_mask=mask).logits.cpu()
-
-# %% ../../nbs/05_training/originals.ipynb #e2a401e0
-def _rekd(task, **choices):
-    "The plan of a selecting student."
-    own = task.examples.logits.argmax(1)
-    maps = task.examples.attributions[torch.arange(len(own)), :, own]
-    some, judged = task.examples.with_attributions(maps[..., None]).held_out(0.1, task.seed)
-    epochs = replace(task, examples=some).epochs(35)
-    objective = REKDOriginal(epochs * math.ceil(len(some) / 32), **choices)
-    return TrainingPlan(mlp(task, SelectStudent), objective, epochs, examples=some, judged=judged, judged_by="own")
-
-@method
-def rekd_original(task: Task) -> TrainingPlan: # what it trains for
-    "REKD as its authors' code has it."
-    return _rekd(task, model=task.teacher.model)
-
-@method
-def rekd_select_only(task: Task) -> TrainingPlan: # what it trains for
-    "A control: the same student on its own objective, without a teacher."
-    return _rekd(task)
-
-@method
-def rekd_no_rationale(task: Task) -> TrainingPlan: # what it trains for
-    "A control: the same with the teacher's answers, without its selection."
-    return _rekd(task, model=task.teacher.model, rationale_weight=0.)

@@ -37,6 +37,7 @@ class Task:
 
     def __post_init__(self): check_numbers(seed=self.seed, steps=self.steps)
 
+# %% ../../nbs/05_training/registry.ipynb #05d25ea0
 @dataclass
 class TrainingPlan:
     "What a method does."
@@ -70,6 +71,7 @@ def method(
     METHODS[f.__name__] = f
     return f
 
+# %% ../../nbs/05_training/registry.ipynb #209091b9
 def find_method(
     name: str # of a registered method, or file.py:function
 ):            # -> task -> plan
@@ -122,6 +124,7 @@ def run_plan(
                             task.seed, progress, plan.schedule, best=BestEpoch(plan.judged, plan.judged_by))
     return plan.student, history
 
+# %% ../../nbs/05_training/registry.ipynb #decb2168
 def train(
     name: str,             # see `find_method`
     task: Task,            # what it is trained for

@@ -25,6 +25,11 @@ def embedding_output(
     out = model(inputs_embeds=words, attention_mask=attention_mask, output_hidden_states=True)
     return out.logits, out.hidden_states[0]
 
+# %% ../../nbs/05_training/teacher_maps.ipynb #gradmaps
+def _gradient(scores, h, graph):
+    "The gradient [B, T, D] of each text's score [B]; with `graph` it has gradients itself."
+    return torch.autograd.grad(scores.sum(), h, create_graph=graph, retain_graph=True)[0]
+
 # %% ../../nbs/05_training/teacher_maps.ipynb #e561eb68
 def saliency(
     logits: torch.Tensor, # [B, C]
@@ -32,11 +37,8 @@ def saliency(
     graph: bool = False   # keep the graph, so that the maps have gradients themselves
 ) -> torch.Tensor:        # [B, T, C], from 0, of length one over the tokens; for two classes [B, T, 1], since both have the same
     "How strongly each token moves each class's probability: gradient times input, without its sign (Wu et al., 2023)."
-    losses, maps = -logits.log_softmax(-1), []
-    for c in range(logits.shape[1] if logits.shape[1] > 2 else 1):
-        g, = torch.autograd.grad(losses[:, c].sum(), h, create_graph=graph, retain_graph=True)
-        maps.append((g * h).norm(dim=-1))
-    return F.normalize(torch.stack(maps, -1), dim=1)
+    losses, maps = -logits.log_softmax(-1), range(logits.shape[1] if logits.shape[1] > 2 else 1)
+    return F.normalize(torch.stack([(_gradient(losses[:, c], h, graph) * h).norm(dim=-1) for c in maps], -1), dim=1)
 
 # %% ../../nbs/05_training/teacher_maps.ipynb #c8c61e74
 def grad_cam(
@@ -47,8 +49,7 @@ def grad_cam(
     graph: bool = False    # keep the graph, so that the maps have gradients themselves
 ) -> torch.Tensor:         # [B, T], from 0
     "What speaks for a class, by the mean gradient over all tokens (Selvaraju et al., 2017)."
-    g, = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), h, create_graph=graph, retain_graph=True)
-    mean = (g * mask[..., None]).sum(1) / mask.sum(1)[:, None]
+    mean = (_gradient(logits.gather(1, classes[:, None]), h, graph) * mask[..., None]).sum(1) / mask.sum(1)[:, None]
     return F.relu((h * mean[:, None]).sum(-1)) * mask
 
 # %% ../../nbs/05_training/teacher_maps.ipynb #f50d111f
@@ -67,6 +68,13 @@ def absolute_integrals(
     return (total * x).abs().sum(-1).detach()
 
 # %% ../../nbs/05_training/teacher_maps.ipynb #a32e2cb8
+def _mapped(model, examples, make, rows):
+    "The maps of some texts, padded to the width of all [b, T, K]."
+    batch = examples.batch(rows)
+    maps = make(Batch(*(o.to(model.device) for o in batch[:3]))).detach().cpu() * batch.attention_mask[..., None]
+    return F.pad(maps, (0, 0, 0, examples.input_ids.shape[1] - maps.shape[1]))
+
+# %% ../../nbs/05_training/teacher_maps.ipynb #a56ae806
 def corpus_maps(
     model,                # the teacher
     examples: Examples,   # N texts
@@ -76,10 +84,7 @@ def corpus_maps(
 ) -> torch.Tensor:        # [N, T, K], zero at padding
     "The maps of all texts, computed in batches of like length, and kept."
     def compute():
-        found = [None] * len(examples)
-        for rows in examples.lengths.argsort().split(batch_size):
-            batch = examples.batch(rows)
-            maps = make(Batch(*(o.to(model.device) for o in batch[:3]))).detach().cpu() * batch.attention_mask[..., None]
-            for i, o in zip(rows, maps): found[i] = F.pad(o, (0, 0, 0, examples.input_ids.shape[1] - len(o)))
-        return torch.stack(found).float().numpy()
+        order = examples.lengths.argsort()
+        found = torch.cat([_mapped(model, examples, make, rows) for rows in order.split(batch_size)])
+        return found[order.argsort()].float().numpy()
     return torch.from_numpy(cached_array("maps", content_key(weights_key(model), examples.ids, *what), compute))
