@@ -221,10 +221,6 @@ website:
     assert [o["at"] for o in found] == names and ["Integrated Gradients", "integrated-gradients"] in found[2]["headings"]
 
 
-# Notebooks whose cells nobody has split yet: the list only gets shorter.
-NOT_YET = {"03_attribution/adaptive", "03_attribution/corpus", "03_attribution/paths"}
-
-
 def exported_sizes(notebook):
     """The lines of each exported cell, without blank ones and without its directives."""
     exported = [o for o in cells(notebook, "code") if re.search(r"^#\s*\|\s*exports?\b", o, re.M)]
@@ -232,8 +228,7 @@ def exported_sizes(notebook):
 
 
 @pytest.mark.parametrize("notebook", PARTS, ids=lambda f: f"{f.parent.name}/{f.stem}")
-def test_exported_cells_are_short(notebook, request):
-    if request.node.callspec.id in NOT_YET: request.applymarker(pytest.mark.xfail(reason="not yet split", strict=True))
+def test_exported_cells_are_short(notebook):
     sizes = exported_sizes(notebook) or [0] # a notebook of runs exports nothing
     assert np.median(sizes) <= 10, sizes
     assert np.mean(np.array(sizes) <= 25) >= 0.9, sizes

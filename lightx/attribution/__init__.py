@@ -2,8 +2,9 @@
 
 from .plain import apply_target, BASELINES, class_gradients, gauss_legendre, plain_integrated_gradients, spread, TARGETS
 from .paths import chosen_target, Paths, TOKENS
-from .adaptive import (Attributions, captum_attributions, ChangeOfVariables, check_settings, chosen_precision, FLOOR, frozen, initial_nodes,
-                       integrated_gradients, padded_right, PRECISIONS, probe_places, PROBES, refine, ROUGH, rough_type)
+from .change_of_variables import ChangeOfVariables, FLOOR, probe_places, PROBES
+from .adaptive import (Attributions, captum_attributions, check_settings, chosen_precision, frozen, initial_nodes, integrated_gradients,
+                       padded_right, PRECISIONS, refine, ROUGH, rough_type)
 from .memory import best_max_tokens, gradient_bytes
 from .store import (cached_array, check_store, FIELDS, pack_shard, read_manifest, read_shard, run_settings, Store, text_key, tokenizer_key,
                     unpack_shard, weights_key)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from tqdm import tqdm
 
 import lightx
@@ -34,12 +35,14 @@ class Explainer:
         **choices  # of `integrated_gradients`
     ): self.teacher, self.choices = teacher, choices
 
-    def __call__(self,
-        part: list[list[int]] # B lists of token ids
-    ) -> bytes:
-        "The attributions of some texts, as the bytes of a shard."
-        batch = model_inputs(part, self.teacher.pad_id, self.teacher.model.device)
-        return pack_shard(part, integrated_gradients(self.teacher.model, **batch, **self.choices))
+# %% ../../nbs/03_attribution/corpus.ipynb #174756b2
+@patch
+def __call__(self:Explainer,
+    part: list[list[int]] # B lists of token ids
+) -> bytes:
+    "The attributions of some texts, as the bytes of a shard."
+    batch = model_inputs(part, self.teacher.pad_id, self.teacher.model.device)
+    return pack_shard(part, integrated_gradients(self.teacher.model, **batch, **self.choices))
 
 # %% ../../nbs/03_attribution/corpus.ipynb #081b8304
 def measured_sharding(
@@ -68,12 +71,22 @@ def in_process(
         store.refresh()
         yield part, explainer(part) if any(text_key(o) not in store.where for o in part) else None
 
+# %% ../../nbs/03_attribution/corpus.ipynb #b13e09ba
 def store_folder(
     settings: dict # from `run_settings`
 ) -> Path:
     "Where the store of a run is kept if no folder is named."
     return cache_dir()/"attributions"/content_key(settings)
 
+def _opened(teacher, ids, folder, memory, sharding, choices):
+    "The store of a run: its folder, settings, and how its work is sharded."
+    settings = run_settings(teacher, **choices)
+    folder = Path(folder or store_folder(settings))
+    check_store(folder)
+    if not (folder/"manifest.json").exists(): sharding = sharding or measured_sharding(teacher, ids, memory, choices["precision"])
+    return Store(folder, settings, sharding)
+
+# %% ../../nbs/03_attribution/corpus.ipynb #fb78afd8
 def fill_store(
     teacher,                          # `Teacher`
     ids: list[list[int]],             # N lists of token ids
@@ -95,11 +108,7 @@ def fill_store(
     check_numbers(tol=tol, max_steps=max_steps, memory=memory, top=top)
     precision = chosen_precision(precision, teacher.model.device, tol)
     choices = dict(target=target, baseline=baseline, tol=tol, max_steps=max_steps, precision=precision, top=top)
-    settings = run_settings(teacher, **choices)
-    folder = Path(folder or store_folder(settings))
-    check_store(folder)
-    if not (folder/"manifest.json").exists(): sharding = sharding or measured_sharding(teacher, ids, memory, precision)
-    store = Store(folder, settings, sharding)
+    store = _opened(teacher, ids, folder, memory, sharding, choices)
     plan = store.plan(ids)
     explainer = Explainer(teacher, max_tokens=store.sharding["max_tokens"], **choices)
     with tqdm(total=sum(len(o) for part in plan for o in part), desc="attribute", unit="token", disable=not (progress and plan)) as bar:
@@ -120,6 +129,7 @@ class Explanations:
     error: np.ndarray           # [N], relative completeness error
     above: np.ndarray           # [N], True where it is above the tolerance
 
+# %% ../../nbs/03_attribution/corpus.ipynb #e57f7914
 def warn_above(
     above: int, # texts above the tolerance
     texts: int  # all of them
@@ -128,6 +138,7 @@ def warn_above(
     if above: log.warning("%s of %s texts are above the tolerance: give them more steps by max_steps, or a larger tol; or take the baseline pad, if "
                           "the model divides what it reads by its length (Llama, Gemma, T5)", above, texts)
 
+# %% ../../nbs/03_attribution/corpus.ipynb #eade3a74
 def describe(
     store: Store,         # filled
     ids: list[list[int]]  # of its texts
@@ -139,6 +150,7 @@ def describe(
     return dict(texts=len(rows), tokens=sum(map(len, ids)), points_a_text=float(steps.mean()), mean_error=float(error.mean()),
                 worst_error=float(error.max()), above_tolerance=int(above.sum()), bytes=sum(f.stat().st_size for f in store.files))
 
+# %% ../../nbs/03_attribution/corpus.ipynb #fae7f792
 def explain_corpus(
     teacher,              # `Teacher`
     ids: list[list[int]], # N lists of token ids
@@ -181,6 +193,7 @@ def attribute(
     ids = tokenize(finetuned.tokenizer, texts, max_length)
     return teacher_answers(finetuned, texts, explain_corpus(finetuned, ids, out, progress=progress, **choices), max_length)
 
+# %% ../../nbs/03_attribution/corpus.ipynb #39d765ad
 def teacher_for(
     name: str,              # a fine-tuned classifier, or a base model
     data,                   # a corpus with labels, for a base model
@@ -208,21 +221,35 @@ class StoreReport:
     sample: int        # texts explained again
     difference: float  # largest, of an attribution, relative to the text's largest
 
-    def good(self,
-        tol: float = 0.01 # relative completeness error allowed
-    ) -> bool:
-        "Whether all is there, whole, and comes out the same."
-        return not self.problem(tol)
+# %% ../../nbs/03_attribution/corpus.ipynb #dc673e61
+@patch
+def problem(self:StoreReport,
+    tol: float = 0.01 # relative completeness error allowed
+) -> str:             # empty if there is none
+    "What is wrong, in words."
+    wrong = {f"{self.missing} of {self.texts} texts are missing": self.missing,
+             f"damaged: {', '.join(self.damaged)}": self.damaged,
+             f"explained again, an attribution differs by {self.difference:.1%} of the text's largest": self.difference > tol + 2e-3}
+    return "; ".join(k for k, v in wrong.items() if v)
 
-    def problem(self,
-        tol: float = 0.01 # relative completeness error allowed
-    ) -> str:             # empty if there is none
-        "What is wrong, in words."
-        wrong = {f"{self.missing} of {self.texts} texts are missing": self.missing,
-                 f"damaged: {', '.join(self.damaged)}": self.damaged,
-                 f"explained again, an attribution differs by {self.difference:.1%} of the text's largest": self.difference > tol + 2e-3}
-        return "; ".join(k for k, v in wrong.items() if v)
+# %% ../../nbs/03_attribution/corpus.ipynb #2ca23340
+@patch
+def good(self:StoreReport,
+    tol: float = 0.01 # relative completeness error allowed
+) -> bool:
+    "Whether all is there, whole, and comes out the same."
+    return not self.problem(tol)
 
+# %% ../../nbs/03_attribution/corpus.ipynb #99a6dfa9
+def _largest_gap(explainer, store, chosen):
+    "The largest difference of an attribution of some texts from what a store has, relative to the text's largest."
+    gap = 0.
+    for i, row in store.rows(chosen):
+        again, kept = unpack_shard(explainer([chosen[i]]))[text_key(chosen[i])]["values"].astype(float), row["values"].astype(float)
+        gap = max(gap, np.abs(again - kept).max() / max(np.abs(again).max(), 1e-6))
+    return gap
+
+# %% ../../nbs/03_attribution/corpus.ipynb #a30ae12d
 def verify(
     teacher,              # `Teacher`
     ids: list[list[int]], # N lists of token ids
@@ -237,11 +264,8 @@ def verify(
     store = Store(folder, run_settings(teacher, **choices))
     there = [o for o in ids if text_key(o) in store.where]
     seen = [(row["error"], row["above"]) for _, row in store.rows(there)]
-    chosen, gap = random.Random(seed).sample(there, min(sample, len(there))), 0.
-    explainer = Explainer(teacher, max_tokens=store.sharding["max_tokens"], **choices)
-    for i, row in store.rows(chosen):
-        again, kept = unpack_shard(explainer([chosen[i]]))[text_key(chosen[i])]["values"].astype(float), row["values"].astype(float)
-        gap = max(gap, np.abs(again - kept).max() / max(np.abs(again).max(), 1e-6))
+    chosen = random.Random(seed).sample(there, min(sample, len(there)))
+    gap = _largest_gap(Explainer(teacher, max_tokens=store.sharding["max_tokens"], **choices), store, chosen)
     errors = np.array([o for o, _ in seen] or [np.nan], dtype=float)
     return StoreReport(len(ids), len(ids) - len(there), [o.name for o in store.damaged], sum(bool(o) for _, o in seen),
                        float(errors.mean()), float(errors.max()), len(chosen), gap)

@@ -6,8 +6,6 @@
 __all__ = ['TOKENS', 'chosen_target', 'Paths']
 
 # %% ../../nbs/03_attribution/paths.ipynb #85a1eff4
-from functools import cached_property
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -30,6 +28,25 @@ def chosen_target(
         raise InputError(f"target {target!r}: this teacher decides about each label by itself ({kind}): take logits")
     return target or ("logits" if alone else "centred")
 
+# %% ../../nbs/03_attribution/paths.ipynb #0adcd30e
+def _check_paths(model, input_ids, target, baseline):
+    "Raise an `InputError` for what can't be explained."
+    check_choice("baseline", baseline, BASELINES)
+    chosen_target(model, target)
+    if input_ids.shape[1] > max_positions(model):
+        raise InputError(f"a text has {input_ids.shape[1]:,} tokens, this model reads {max_positions(model)} at most: "
+                         "truncate it with max_length")
+
+# %% ../../nbs/03_attribution/paths.ipynb #a4221b40
+@torch.no_grad()
+def _line(model, input_ids, baseline):
+    "The baseline [D], and the step from it to each token [B, T, D]."
+    table = model.get_input_embeddings()
+    x = table(input_ids)
+    # By the module and not its weights, since some scale what they look up.
+    base = torch.zeros_like(x[0, 0]) if baseline == "zero" else table(input_ids.new_tensor(model.config.pad_token_id or 0))
+    return base, x - base
+
 # %% ../../nbs/03_attribution/paths.ipynb #f76065bc
 class Paths:
     "Straight lines from the baseline to each text of a batch, in the space of token embeddings."
@@ -43,11 +60,7 @@ class Paths:
         dtype: torch.dtype | None = None, # of the passes with gradients; default: the model's own
         token_type_ids: torch.Tensor | None = None # [B, T], segments of pairs; looked at if the model reads them
     ):
-        check_choice("baseline", baseline, BASELINES)
-        chosen_target(model, target)
-        if input_ids.shape[1] > max_positions(model):
-            raise InputError(f"a text has {input_ids.shape[1]:,} tokens, this model reads {max_positions(model)} at most: "
-                             "truncate it with max_length")
+        _check_paths(model, input_ids, target, baseline)
         self.model, self.dtype = model, dtype or model.dtype
         self.mask, self.target, self.classes, self.most = attention_mask, target, model.config.num_labels, max_tokens
         self.read, self.alone = read_positions(model, input_ids, attention_mask), stand_alone(model)
@@ -55,18 +68,14 @@ class Paths:
         self.lengths, self.top = attention_mask.sum(1).cpu(), None
         self.exact = fast_forward(model)
         self.quick = fast_forward(model, dtype) if dtype else self.exact
-        table = model.get_input_embeddings()
-        with torch.no_grad():
-            x = table(input_ids)
-            # By the module and not its weights, since some scale what they look up.
-            self.base = torch.zeros_like(x[0, 0]) if baseline == "zero" else table(input_ids.new_tensor(model.config.pad_token_id or 0))
-            self.step = x - self.base # [B, T, D], from the baseline to the text
+        self.base, self.step = _line(model, input_ids, baseline)
 
-    @cached_property
-    def rough(self):
-        "The cheapest forward pass there is: where a path turns need not be known exactly."
-        cheapest = faster_dtype(self.mask.device) if self.model.dtype == torch.float32 else self.dtype
-        return self.quick if cheapest in (self.dtype, torch.float32) else fast_forward(self.model, cheapest)
+# %% ../../nbs/03_attribution/paths.ipynb #dd710a63
+@patch(as_prop=True)
+def rough(self:Paths):
+    "The cheapest forward pass there is: where a path turns need not be known exactly."
+    cheapest = faster_dtype(self.mask.device) if self.model.dtype == torch.float32 else self.dtype
+    return self.quick if cheapest in (self.dtype, torch.float32) else fast_forward(self.model, cheapest)
 
 # %% ../../nbs/03_attribution/paths.ipynb #e18aed00
 @patch
@@ -76,6 +85,7 @@ def width(self:Paths,
     "The longest of some texts."
     return int(self.lengths[texts.cpu()].max())
 
+# %% ../../nbs/03_attribution/paths.ipynb #707802b0
 @patch
 def at(self:Paths,
     texts: torch.Tensor,                              # [P], row of the text
@@ -119,6 +129,7 @@ def keep_top(self:Paths,
     "From now on explain the most probable classes of each text, and the mean of the others."
     self.top = logits.topk(top).indices
 
+# %% ../../nbs/03_attribution/paths.ipynb #7056ef04
 @patch(as_prop=True)
 def outputs(self:Paths) -> int: # C, or top + 1
     "How many functions are explained."
@@ -141,6 +152,7 @@ def explained(self:Paths,
     some = y.gather(1, self.top[texts])
     return torch.cat([some, (y.sum(1) - some.sum(1))[:, None] / (self.classes - some.shape[1])], 1)
 
+# %% ../../nbs/03_attribution/paths.ipynb #0169c19a
 @patch
 def of_all_classes(self:Paths,
     values: torch.Tensor # [B, ..., C or top + 1]
@@ -164,6 +176,7 @@ def logits(self:Paths,
         return (answer or self.exact)(x, *rest)
     return torch.cat([o for _, o in self.batches(read, texts, t)])
 
+# %% ../../nbs/03_attribution/paths.ipynb #d8700811
 @patch
 def target_values(self:Paths,
     texts: torch.Tensor, # [P], row of the text
@@ -172,6 +185,7 @@ def target_values(self:Paths,
     "The target at points on the paths."
     return self.explained(self.logits(texts, t), texts)
 
+# %% ../../nbs/03_attribution/paths.ipynb #04f8d6be
 @patch
 def gradients(self:Paths,
     texts: torch.Tensor, # [P], row of the text
@@ -197,8 +211,10 @@ def forward_mode_gradients(self:Paths,
     # The fused kernels of attention have no forward derivative.
     with sdpa_kernel(SDPBackend.MATH): return torch.func.vmap(moved, out_dims=1, chunk_size=TOKENS)(tokens)
 
+# %% ../../nbs/03_attribution/paths.ipynb #926cd6f4
 TOKENS = 8 # tokens whose derivatives are carried at once, so a batch of points is as much smaller
 
+# %% ../../nbs/03_attribution/paths.ipynb #3f120cbc
 @patch
 def cheapest_gradients(self:Paths,
     texts: torch.Tensor, # [P], row of the text
