@@ -190,14 +190,14 @@ _OWN = dict(teacher_n_per_class=2500, teacher_epochs=2) # a teacher that knows i
 
 # %% ../../nbs/07_experiments/protocol.ipynb #e74a6f64
 QUESTIONS = {o.name: o for o in (
-    Question("decoy", _MIXED, _DECOY, "word", **_OWN),
+    Question("decoy", _MIXED, _DECOY, "word", seeds=1, **_OWN),
     *(Question(f"decoy_{k}", _MIXED, _FEW, k, seeds=1, **_OWN) for k in DECOYS if k != "word"),
     Question("decoy_learned", ("ag_news",), _FEW, "word", subsets=1, fooled=True, **_OWN),
     Question("worth", _NEWS, (*_BASES, "tfidf_svm_teacher", *_LABELS_AND_LOGITS, *_EXPLAINED, "best_unlabelled"), n_per_class=(50, 100),
              subsets=5, seeds=3, unlabelled=2000),
     Question("worth_other_texts", _NEWS, (*_BASES, *_LABELS_AND_LOGITS, *_EXPLAINED), n_per_class=(100,), teacher_n_per_class=100),
     Question("controls", _NEWS, ("lightx_matched", *_CONTROLS, "lightx_shuffled", "lightx_random", "lightx_wrong_class"), n_per_class=(50,)),
-    Question("counterfactual", ("cad_imdb",), (*_BASES, *_LABELS_AND_LOGITS, *_EXPLAINED), "counterfactual",
+    Question("counterfactual", ("cad_imdb",), (*_BASES, *_LABELS_AND_LOGITS, *_EXPLAINED), "counterfactual", seeds=1,
              teacher_n_per_class=600, teacher_epochs=3),
     Question("shift", ("ag_news",), (*_BASES, *_LABELS_AND_LOGITS, *_EXPLAINED), "shift", **_OWN),
 )}
