@@ -182,7 +182,7 @@ def text_hits(
 _NEWS, _MIXED = ("ag_news", "twitter_financial"), ("ag_news", "twitter_financial", "sst2")
 _BASES = ("teacher", "tfidf_svm", "majority")
 _LABELS_AND_LOGITS = ("ce", "kl", "logit_mse", "best_kd")
-_EXPLAINED = ("best", "best_whole", "best_10", "best_adkd", "lightx", "lightx_matched", "e2kd", "adkd")
+_EXPLAINED = ("best", "best_dropout", "best_10", "best_adkd", "lightx", "lightx_matched", "e2kd", "adkd")
 _CONTROLS = ("within_text", "even_spread", "within_class", "noise", "whole_text_logits", "zero")
 _DECOY = (*_BASES, *_LABELS_AND_LOGITS, *_EXPLAINED, "masked_ce", *_CONTROLS)
 _FEW = ("teacher", "tfidf_svm", "ce", "kl", "best", "best_kd", "lightx", "masked_ce")

@@ -11,7 +11,7 @@ from .ignored_words import checked_words, find_words, Ignoring, word_ids
 from .adaptive_alpha import AutoLightX, DWA, EqualGradientNorms, gradient_stats, GradientStats, GradNorm, PCGrad, RULES, Uncertainty
 from .stacked_students import StackedLightX, StudentStack
 from .registry import check_unlabelled, find_method, method, METHODS, mlp, NEED_UNLABELLED, run_plan, Task, train, TrainingPlan, UNTRAINED
-from .methods import (adkd, BEST, best, best_10, best_adkd, best_kd, best_unlabelled, best_whole, bigram_student, ce,
+from .methods import (adkd, BEST, best, best_10, best_adkd, best_dropout, best_kd, best_unlabelled, bigram_student, ce,
                       control, dixtill, dixtill_printed, e2kd, head_pruning, ig_augment, int8, kl, lightx, lightx_auto,
                       lightx_matched, lightx_random, lightx_shuffled, lightx_wrong_class, logit_mse, lstm, lstm_ce,
                       lstm_kl, lstm_mse, MATCHED, recipe, rekd)
@@ -31,7 +31,7 @@ __all__ = ["baseline_loss", "Batch", "CrossEntropy", "LightX", "xai_loss", "Best
            "NEED_UNLABELLED", "run_plan", "Task", "train", "TrainingPlan", "UNTRAINED", "adkd", "BEST", "best", "best_unlabelled",
            "bigram_student", "ce", "dixtill", "dixtill_printed", "e2kd", "head_pruning", "ig_augment", "int8", "kl", "lightx", "lightx_auto",
            "lightx_matched", "lightx_random", "lightx_shuffled", "lightx_wrong_class", "logit_mse", "lstm", "lstm_ce", "lstm_kl", "lstm_mse",
-           "MATCHED", "rekd", "best_10", "best_adkd", "best_kd", "best_whole", "control", "recipe", "best_even_spread", "best_within_text", "best_zero", "even_spread", "noise", "noise_like",
+           "MATCHED", "rekd", "best_10", "best_adkd", "best_kd", "best_dropout", "control", "recipe", "best_even_spread", "best_within_text", "best_zero", "even_spread", "noise", "noise_like",
            "of_same_class", "permuted_within", "spread_evenly", "whole_text_logits", "WholeTextLogits", "within_class", "within_text",
            "zero", "absolute_integrals", "corpus_maps", "embedding_output", "grad_cam", "saliency", "adkd_original", "ADKDOriginal",
            "dixtill_original", "DiXtillOriginal", "e2kd_original", "E2KDOriginal", "embeddings_read", "hard_choice", "ig_augment_original",

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MATCHED', 'BEST', 'ce', 'kl', 'logit_mse', 'lightx', 'lightx_auto', 'lightx_matched', 'bigram_student', 'recipe',
-           'best', 'best_unlabelled', 'best_kd', 'best_whole', 'best_10', 'best_adkd', 'e2kd', 'adkd', 'ig_augment',
+           'best', 'best_unlabelled', 'best_kd', 'best_dropout', 'best_10', 'best_adkd', 'e2kd', 'adkd', 'ig_augment',
            'rekd', 'lstm', 'dixtill', 'dixtill_printed', 'lstm_ce', 'lstm_kl', 'lstm_mse', 'control', 'lightx_shuffled',
            'lightx_random', 'lightx_wrong_class', 'int8', 'head_pruning']
 
@@ -62,7 +62,7 @@ def lightx_matched(task: Task) -> TrainingPlan: # what it trains for
     return TrainingPlan(mlp(task), MATCHED, task.epochs())
 
 # %% ../../nbs/05_training/methods.ipynb #bb555b6f
-BEST = Combined(alpha=0.1, xai_weight=300)
+BEST = Combined(alpha=0.1, xai_weight=300, whole_weight=1)
 
 def bigram_student(
     task: Task,         # its teacher, seed and classes
@@ -112,24 +112,24 @@ def best_unlabelled(task: Task) -> TrainingPlan: # what it trains for
 # %% ../../nbs/05_training/methods.ipynb #fb967ee0
 @method
 def best_kd(task: Task) -> TrainingPlan: # what it trains for
-    "The recipe without explanations, on texts under token dropout and on whole ones."
-    return recipe(task, replace(BEST, xai_weight=0, whole_weight=1))
-
-@method
-def best_whole(task: Task) -> TrainingPlan: # what it trains for
-    "`best_kd` with explanations."
-    return recipe(task, replace(BEST, whole_weight=1))
+    "The recipe without explanations."
+    return recipe(task, replace(BEST, xai_weight=0))
 
 # %% ../../nbs/05_training/methods.ipynb #ee5d72f1
 @method
+def best_dropout(task: Task) -> TrainingPlan: # what it trains for
+    "The recipe without the labels and probabilities of whole texts."
+    return recipe(task, replace(BEST, whole_weight=0))
+
+@method
 def best_10(task: Task) -> TrainingPlan: # what it trains for
-    "The recipe with explanations that weigh a thirtieth."
-    return recipe(task, replace(BEST, xai_weight=10))
+    "`best_dropout` with explanations that weigh a thirtieth."
+    return recipe(task, replace(BEST, xai_weight=10, whole_weight=0))
 
 @method
 def best_adkd(task: Task) -> TrainingPlan: # what it trains for
-    "The recipe with AD-KD's distance of explanations, at AD-KD's weight."
-    return recipe(task, replace(BEST, xai_weight=1, normalised=True))
+    "`best_dropout` with AD-KD's distance of explanations, at AD-KD's weight."
+    return recipe(task, replace(BEST, xai_weight=1, whole_weight=0, normalised=True))
 
 # %% ../../nbs/05_training/methods.ipynb #62fa549c
 @method
