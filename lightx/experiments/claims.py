@@ -71,41 +71,38 @@ def ahead_by(
     return {k: 100 * table[k].iloc[0] for k in ("mean", "low", "high")}
 
 # %% ../../nbs/07_experiments/claims.ipynb #8d1535bb
+_NAMES = {"ce": "ce", "kl": "kl", "kd": "best_kd", "best": "best", "teacher": "teacher"} # in sentences, and of methods
+
+def _percents(rows, conditions): return {f"{k}_{c}": percent_of(rows, method=m, condition=c) for k, m in _NAMES.items() for c in conditions}
+
+def _ahead(rows, data, condition):
+    "How far the recipe is ahead of itself without explanations."
+    return {f"ahead_{k}": v for k, v in ahead_by(rows, data, "best", "best_kd", condition, "accuracy", shared=True).items()}
+
 def _decoy_numbers(rows):
-    "Percent right of each student on consistent and flipped decoys of AG News, and the recipe's loss."
+    "Percent right of each student on AG News, and the recipe's loss."
     some = rows[rows.data == "ag_news"]
-    names = {"ce": "ce", "kl": "kl", "kd": "best_kd", "best": "best", "teacher": "teacher"}
-    found = {f"{k}_{c}": percent_of(some, method=m, condition=c) for k, m in names.items() for c in ("consistent", "absent", "flipped")}
-    lost = lost_by(some, "ag_news", "best", shared=True)
-    ahead = ahead_by(some, "ag_news", "best", "best_kd", "flipped", "accuracy", shared=True)
-    return found | {f"lost_{k}": v for k, v in lost.items()} | {f"ahead_{k}": v for k, v in ahead.items()}
+    lost = {f"lost_{k}": v for k, v in lost_by(some, "ag_news", "best", shared=True).items()}
+    return _percents(some, ("consistent", "absent", "flipped")) | lost | _ahead(some, "ag_news", "flipped")
 
 def _decoy_holds(o): return o["ahead_low"] > 0 and o["lost_high"] < 2 and o["ce_flipped"] < o["kd_flipped"] < o["best_flipped"]
 
 # %% ../../nbs/07_experiments/claims.ipynb #d0e7e96d
-def _revised_numbers(rows):
-    "Percent right of each student on original and revised reviews, and how far the recipe is ahead on revised ones."
-    names = {"ce": "ce", "kl": "kl", "kd": "best_kd", "best": "best", "teacher": "teacher"}
-    found = {f"{k}_{c}": percent_of(rows, method=m, condition=c) for k, m in names.items() for c in ("original", "revised")}
-    ahead = ahead_by(rows, "cad_imdb", "best", "best_kd", "revised", "accuracy", shared=True)
-    return found | {f"ahead_{k}": v for k, v in ahead.items()}
+def _revised_numbers(rows): return _percents(rows, ("original", "revised")) | _ahead(rows, "cad_imdb", "revised")
 
 def _revised_holds(o): return o["ahead_low"] > 5 and o["kd_revised"] < o["kd_original"] - 10
 
 # %% ../../nbs/07_experiments/claims.ipynb #3841b200
 CLAIMS = {"decoy": Claim(
-    "Each training text of AG News gets a made-up word that tells its class. Where the word then points to another class, students of labels "
-    "are right on {ce_flipped:.0f} % (where it points to the right one: {ce_consistent:.0f} %), students of labels and the teacher's probabilities "
-    "on {kl_flipped:.0f} %, and the recipe of lightx without explanations on {kd_flipped:.0f} %. With explanations it has {best_flipped:.1f} %, "
-    "{lost_mean:.1f} points [{lost_low:.1f}, {lost_high:.1f}] less than with the right word. The teacher, which never saw such a word, has "
-    "{teacher_flipped:.1f} %.", "decoy", _decoy_numbers, _decoy_holds),
+    "News in which a made-up word tells the class, and then points to another class: students of labels fall from {ce_consistent:.0f} to "
+    "{ce_flipped:.0f} %, with the teacher's probabilities from {kl_consistent:.0f} to {kl_flipped:.0f}, by the recipe without explanations from "
+    "{kd_consistent:.0f} to {kd_flipped:.0f}; with explanations from {best_consistent:.0f} to {best_flipped:.0f}, by {lost_mean:.1f} points "
+    "[{lost_low:.1f}, {lost_high:.1f}]. The teacher never saw the word and has {teacher_flipped:.0f} %.", "decoy", _decoy_numbers, _decoy_holds),
 "counterfactual": Claim(
-    "Nothing is planted in reviews of films that people revised until the sentiment turned. Students of 120 original reviews a class are right on "
-    "{ce_revised:.0f} % of the revised ones if they learn from labels, on {kl_revised:.0f} % with the teacher's probabilities, on {kd_revised:.0f} % "
-    "by the recipe without explanations, and on {best_revised:.0f} % with them ({ahead_mean:+.0f} points [{ahead_low:+.0f}, {ahead_high:+.0f}]). "
-    "On original reviews these are {ce_original:.0f}, {kl_original:.0f}, {kd_original:.0f} and {best_original:.0f} %; the teacher has "
-    "{teacher_original:.0f} and {teacher_revised:.0f} %.", "counterfactual", _revised_numbers, _revised_holds),
+    "Film reviews that people revised until the sentiment turned, with nothing planted: students of the originals are right on {ce_revised:.0f} % "
+    "by labels, on {kl_revised:.0f} with the teacher's probabilities, on {kd_revised:.0f} by the recipe without explanations, and on "
+    "{best_revised:.0f} with them ({ahead_mean:+.0f} points [{ahead_low:+.0f}, {ahead_high:+.0f}]). The teacher has {teacher_revised:.0f} %.",
+    "counterfactual", _revised_numbers, _revised_holds),
 "no shortcut": Claim(
-    "On original reviews, where going by anything is as good as going by what the teacher goes by, explanations add nothing that can be told from "
-    "chance: {mean:+.1f} points [{low:+.1f}, {high:+.1f}].", "counterfactual",
-    lambda rows: ahead_by(rows, "cad_imdb", "best", "best_kd", "original", "accuracy", shared=True), lambda o: o["low"] < 0 < o["high"])}
+    "On the original reviews explanations add nothing that can be told from chance: {ahead_mean:+.1f} points [{ahead_low:+.1f}, {ahead_high:+.1f}].",
+    "counterfactual", lambda rows: _ahead(rows, "cad_imdb", "original"), lambda o: o["ahead_low"] < 0 < o["ahead_high"])}
