@@ -79,6 +79,7 @@ def _ahead(rows, data, condition):
     "How far the recipe is ahead of itself without explanations."
     return {f"ahead_{k}": v for k, v in ahead_by(rows, data, "best", "best_kd", condition, "accuracy", shared=True).items()}
 
+# %% ../../nbs/07_experiments/claims.ipynb #785adb2f
 def _decoy_numbers(rows):
     "Percent right of each student on AG News, and the recipe's loss."
     some = rows[rows.data == "ag_news"]
