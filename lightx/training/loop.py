@@ -38,30 +38,33 @@ class Examples:
         self.input_ids, self.attention_mask = pad(ids, pad_id)
         self.labels = torch.as_tensor(labels)
         self.attributions, self.logits, self.baseline_logits, self.explained = None, None, None, None
-        if explanations is None: return
-        if [len(o) for o in explanations.values] != self.lengths.tolist():
-            raise InputError("the explanations are not of these texts: ask for them with the same token ids")
-        self.attributions = pad_sequence([torch.from_numpy(o.astype(np.float32)) for o in explanations.values], batch_first=True)
-        self.logits, self.baseline_logits = (torch.from_numpy(o) for o in (explanations.logits, explanations.baseline_logits))
+        if explanations is not None: self._take(explanations)
 
-# %% ../../nbs/05_training/loop.ipynb #9edd69de
-@patch
-def __len__(self:Examples): return len(self.labels)
+    def __len__(self): return len(self.labels)
 
+# %% ../../nbs/05_training/loop.ipynb #2d80f423
 @patch(as_prop=True)
 def ids(self:Examples) -> list[list[int]]:
     "The token ids of each text, without padding."
     return [row[:n].tolist() for row, n in zip(self.input_ids, self.lengths)]
 
-# %% ../../nbs/05_training/loop.ipynb #75a335a0
+# %% ../../nbs/05_training/loop.ipynb #c44cb46f
+@patch
+def _take(self:Examples, explanations):
+    "Hold the teacher's attributions [N, T, C] and logits [N, C] of these texts."
+    if [len(o) for o in explanations.values] != self.lengths.tolist():
+        raise InputError("the explanations are not of these texts: ask for them with the same token ids")
+    self.attributions = pad_sequence([torch.from_numpy(o.astype(np.float32)) for o in explanations.values], batch_first=True)
+    self.logits, self.baseline_logits = (torch.from_numpy(o) for o in (explanations.logits, explanations.baseline_logits))
+
+# %% ../../nbs/05_training/loop.ipynb #da16912c
 @patch
 def batch(self:Examples,
     rows: torch.Tensor # [B], row numbers
 ) -> Batch:
     "Some of the texts, padded to the longest of them."
-    width = int(self.lengths[rows].max())
+    columns = slice(int(self.lengths[rows].max()))
     def truncated(o, *more): return None if o is None else o[rows, *more]
-    columns = slice(width)
     return Batch(truncated(self.input_ids, columns), truncated(self.attention_mask, columns), self.labels[rows],
                  truncated(self.attributions, columns), truncated(self.logits), truncated(self.baseline_logits), truncated(self.explained))
 
@@ -78,12 +81,13 @@ def toy_corpus(
     attributions = [np.eye(classes, dtype=np.float32)[np.array(o) % classes] / len(o) for o in ids]
     return ids, [int(o.sum(0).argmax()) for o in attributions], attributions
 
-# %% ../../nbs/05_training/loop.ipynb #belowjoin
-def _below(parts, width):
-    "Tensors [N, T, ...] below each other, filled up to a width by zeros."
-    return torch.cat([F.pad(o, (*[0, 0] * (o.dim() - 2), 0, width - o.shape[1])) for o in parts])
-
 # %% ../../nbs/05_training/loop.ipynb #9982fe58
+def _stacked(a, b):
+    "Two tables [N, T, ...] and [M, U, ...] as one, the narrower filled up with zeros."
+    width = max(a.shape[1], b.shape[1])
+    return torch.cat([F.pad(o, (*[0, 0] * (o.dim() - 2), 0, width - o.shape[1])) for o in (a, b)])
+
+# %% ../../nbs/05_training/loop.ipynb #3313840e
 @patch
 def joined(self:Examples,
     ids: list[list[int]],   # M lists of token ids
@@ -92,10 +96,9 @@ def joined(self:Examples,
 ) -> Examples:              # N + M texts
     "The same texts, and more that are not explained."
     joined, more = copy.copy(self), Examples(ids, [-100] * len(ids) if labels is None else labels)
-    width = max(self.input_ids.shape[1], more.input_ids.shape[1])
-    if self.attributions is not None: more.attributions = self.attributions.new_zeros(len(ids), 1, self.attributions.shape[2])
+    if self.attributions is not None: more.attributions = self.attributions.new_zeros(*more.input_ids.shape, self.attributions.shape[2])
     for name in ("input_ids", "attention_mask") + ("attributions",) * (self.attributions is not None):
-        setattr(joined, name, _below([getattr(self, name), getattr(more, name)], width))
+        setattr(joined, name, _stacked(getattr(self, name), getattr(more, name)))
     joined.lengths, joined.labels = torch.cat([self.lengths, more.lengths]), torch.cat([self.labels, more.labels])
     joined.logits, joined.baseline_logits = torch.cat([self.logits, torch.as_tensor(logits)]), None
     explained = torch.ones(len(self), dtype=torch.bool) if self.explained is None else self.explained
@@ -105,14 +108,23 @@ def joined(self:Examples,
 # %% ../../nbs/05_training/loop.ipynb #9f913698
 @patch
 def subset(self:Examples,
-    rows: torch.Tensor # [M], row numbers
+    rows: torch.Tensor # [M], row numbers, or [N], True for those to take
 ) -> Examples:         # M texts
     "Some of the texts."
     part = copy.copy(self)
     for name, o in vars(self).items(): setattr(part, name, o if o is None else o[rows])
     return part
 
-# %% ../../nbs/05_training/loop.ipynb #46d90bcc
+# %% ../../nbs/05_training/loop.ipynb #88518cf1
+@patch
+def _evenly(self:Examples, count, seed):
+    "Which `count` of the texts are taken at equal distances over the classes [N]."
+    order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+    order = order[self.labels[order].argsort(stable=True)] # class after class, shuffled within
+    taken = (torch.arange(count) + 0.5) * len(self) / count
+    return torch.zeros(len(self), dtype=torch.bool).index_fill(0, order[taken.long()], True)
+
+# %% ../../nbs/05_training/loop.ipynb #b5575829
 @patch
 def held_out(self:Examples,
     share: float = 0.1,       # of the texts that are kept back, one at least
@@ -120,14 +132,19 @@ def held_out(self:Examples,
 ) -> tuple[Examples, Examples]: # to train on, to judge by
     "The texts in two parts, with each class in both as far as it goes."
     if len(self) < 2: raise InputError(f"{len(self)} text cannot be cut in two, to train on and to judge by: give two at least")
-    order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-    order = order[self.labels[order].argsort(stable=True)] # class after class, shuffled within
-    count = max(1, round(share * len(self)))
-    kept = (torch.arange(count) + 0.5) * len(self) / count # evenly over the classes
-    back = torch.zeros(len(self), dtype=torch.bool).index_fill(0, order[kept.long()], True)
+    back = self._evenly(max(1, round(share * len(self))), seed)
     return self.subset(~back), self.subset(back)
 
 # %% ../../nbs/05_training/loop.ipynb #leanr0w1
+def _used_rows(student, batch):
+    "The rows of the embedding that a batch needs [R], and its ids [B, T] and that of padding as numbers among them."
+    more = [student.extra_rows(*batch[:2]).flatten()] if hasattr(student, "extra_rows") else [] # rows that are not of its tokens
+    pad_id = torch.tensor([getattr(student, "pad_id", 0)])
+    rows, numbers = torch.cat([batch.input_ids.flatten(), pad_id, *more]).unique(return_inverse=True)
+    own = batch.input_ids.numel()
+    return rows, numbers[:own].view_as(batch.input_ids), int(numbers[own])
+
+# %% ../../nbs/05_training/loop.ipynb #c5d44dd3
 @contextmanager
 def only_used_rows(
     student,      # with an `embedding`
@@ -136,25 +153,16 @@ def only_used_rows(
 ):                # the same batch, numbered as the student knows it meanwhile
     "Leave a student the rows of its embedding that a batch uses, for one step."
     whole, pad_id = student.embedding, getattr(student, "pad_id", 0)
-    more = [student.extra_rows(*batch[:2]).flatten()] if hasattr(student, "extra_rows") else [] # rows that are not of its tokens
-    rows, ids = torch.cat([batch.input_ids.flatten(), torch.tensor([pad_id]), *more]).unique(return_inverse=True)
-    student.embedding = nn.Embedding.from_pretrained(table.gather(rows), freeze=False)
-    own = batch.input_ids.numel()
-    student.rows, student.pad_id = rows, int(ids[own])
+    student.rows, ids, student.pad_id = _used_rows(student, batch)
+    student.embedding = nn.Embedding.from_pretrained(table.gather(student.rows), freeze=False)
     try:
-        yield batch._replace(input_ids=ids[:own].view_as(batch.input_ids))
+        yield batch._replace(input_ids=ids)
         table.update(student.embedding.weight.grad)
     finally: student.embedding, student.pad_id, student.rows = whole, pad_id, None
 
 # %% ../../nbs/05_training/loop.ipynb #8715823d
 SCHEDULES = ("constant", "warmup_cosine")
 
-def _warmup_cosine(lr, steps):
-    climb = max(1, steps // 10)
-    fall = [(1 + math.cos(math.pi * i / (steps - climb))) / 2 for i in range(steps - climb)]
-    return [lr * (i + 1) / climb for i in range(climb)] + [lr * o for o in fall]
-
-# %% ../../nbs/05_training/loop.ipynb #520ec2f7
 def learning_rates(
     schedule: str, # see `SCHEDULES`
     lr: float,     # the highest
@@ -162,14 +170,17 @@ def learning_rates(
 ) -> list[float]:  # of each of the S steps
     "The learning rate of every step."
     check_choice("schedule", schedule, SCHEDULES)
-    return [lr] * steps if schedule == "constant" else _warmup_cosine(lr, steps)
+    if schedule == "constant": return [lr] * steps
+    climb = max(1, steps // 10)
+    fall = [(1 + math.cos(math.pi * i / (steps - climb))) / 2 for i in range(steps - climb)]
+    return [lr * (i + 1) / climb for i in range(climb)] + [lr * o for o in fall]
 
 # %% ../../nbs/05_training/loop.ipynb #a4482f8d
 OPTIMIZERS = {"adam": (RowAdam, partial(torch.optim.Adam, fused=True)), "adamw": (RowAdam, partial(torch.optim.AdamW, fused=True)),
               "sgd": (partial(RowMomentum, momentum=0), torch.optim.SGD), "momentum": (RowMomentum, partial(torch.optim.SGD, momentum=0.9)),
               "momentum_99": (partial(RowMomentum, momentum=0.99), partial(torch.optim.SGD, momentum=0.99))}
 
-# %% ../../nbs/05_training/loop.ipynb #27b99c7a
+# %% ../../nbs/05_training/loop.ipynb #6fa905c7
 class TrainerState:
     "What lasts from step to step of a training: optimizers, schedule, steps taken."
     def __init__(self,
@@ -187,7 +198,7 @@ class TrainerState:
         rest = [o for o in student.parameters() if self.table is None or o is not embedding.weight]
         self.optim = whole(rest, lr=lrs[0], **decay)
 
-# %% ../../nbs/05_training/loop.ipynb #36f6c387
+# %% ../../nbs/05_training/loop.ipynb #7a95b2ca
 @patch
 def step(self:TrainerState,
     batch: Batch,   # of texts
@@ -203,13 +214,12 @@ def step(self:TrainerState,
     self.taken += 1
     return {"loss": loss.detach()} | parts
 
-# %% ../../nbs/05_training/loop.ipynb #c859995c
+# %% ../../nbs/05_training/loop.ipynb #8f8b4301
 @patch
 def settle(self:TrainerState):
     "Bring the whole embedding up to date."
     if self.table: self.table.finish()
 
-# %% ../../nbs/05_training/loop.ipynb #8f8b4301
 @patch
 @contextmanager
 def settled(self:TrainerState):
@@ -222,18 +232,18 @@ def settled(self:TrainerState):
         student.train()
         if self.table: student.embedding = whole
 
-
-# %% ../../nbs/05_training/loop.ipynb #oneepoch
-def _one_epoch(state, examples, objective, batches, bar):
-    "Take a step for each batch of rows; the mean of the loss and of its parts."
+# %% ../../nbs/05_training/loop.ipynb #ed41870c
+@patch
+def _epoch(self:TrainerState, examples, objective, order, batch_size, bar):
+    "Take all texts once, in an order drawn from a generator, and return the mean of the loss and of each of its parts."
     sums = {}
-    for rows in batches:
-        parts = state.step(examples.batch(rows), objective)
-        for k, v in parts.items(): sums[k] = sums.get(k, 0) + v * len(rows) / len(examples)
+    for rows in torch.randperm(len(examples), generator=order).split(batch_size):
+        for k, v in self.step(examples.batch(rows), objective).items():
+            sums[k] = sums.get(k, 0) + v * len(rows) / len(examples)
         bar.update(len(rows))
     return {k: v.tolist() for k, v in sums.items()}
 
-# %% ../../nbs/05_training/loop.ipynb #ed41870c
+# %% ../../nbs/05_training/loop.ipynb #eb7083cc
 def train_student(
     student,                    # anything with the two calls of a student; trained in place
     examples: Examples,         # N texts
@@ -257,10 +267,10 @@ def train_student(
         torch.manual_seed(seed)
         student.train()
         for epoch in range(epochs):
-            sums = _one_epoch(state, examples, objective, torch.randperm(len(examples), generator=order).split(batch_size), bar)
-            history.append({"epoch": epoch + 1} | sums | best.look(state, objective))
-            if not np.isfinite(last := history[-1]["loss"]).all():
-                raise InputError(f"the loss is {last} after epoch {epoch + 1}: lower lr ({lr}) or the weights of the loss")
+            losses = {"epoch": epoch + 1} | state._epoch(examples, objective, order, batch_size, bar)
+            history.append(losses | best.look(state, objective))
+            if not np.isfinite(losses["loss"]).all():
+                raise InputError(f"the loss is {losses['loss']} after epoch {epoch + 1}: lower lr ({lr}) or the weights of the loss")
     state.settle()
     best.restore(student)
     student.eval()
@@ -278,7 +288,7 @@ def predict_student(
     out = [student(*examples.batch(rows)[:2]) for rows in order.split(batch_size)]
     return torch.cat(out)[order.argsort()]
 
-# %% ../../nbs/05_training/loop.ipynb #76c3fc8a
+# %% ../../nbs/05_training/loop.ipynb #a046d459
 @torch.no_grad()
 def explain_student(
     student,              # in eval mode
