@@ -74,23 +74,28 @@ MASKED = "masked_ce" # labels alone, of texts without the decoy
 class Part(PartTeacher):
     "A teacher, and what its students learn from and are tested on."
     @cached_property
-    def train(self) -> Examples: # what students learn from, with the teacher's explanations
+    def train(self) -> Examples:
+        "What students learn from, with the teacher's explanations."
         return self.examples(self.texts.train, True)
 
     @cached_property
-    def masked(self) -> Examples: # the same texts without a decoy, and with labels alone
+    def masked(self) -> Examples:
+        "The same texts without a decoy, and with labels alone."
         return self.examples(self.texts.clean)
 
     @cached_property
-    def tests(self) -> dict[str, Examples]: # condition -> texts and labels
+    def tests(self) -> dict[str, Examples]:
+        "Texts and labels of each condition."
         return {k: self.examples(o) for k, o in self.texts.tests.items()}
 
     @cached_property
-    def teacher_logits(self) -> dict[str, np.ndarray]: # its answers to the first texts of each test
+    def teacher_logits(self) -> dict[str, np.ndarray]:
+        "The teacher's answers to the first texts of each condition."
         return {k: corpus_logits(self.teacher, o.ids[:self.question.teacher_texts], False) for k, o in self.tests.items()}
 
     @cached_property
-    def unlabelled(self) -> tuple: # token ids of further texts, and the teacher's logits
+    def unlabelled(self) -> tuple[list, np.ndarray]:
+        "Token ids of further texts, and the teacher's logits."
         ids = self.ids(self.texts.rest)
         return ids, corpus_logits(self.teacher, ids, False)
 

@@ -69,8 +69,15 @@ def temperature(self:REKDOriginal) -> float:
 
 # %% ../../nbs/05_training/original_rekd.ipynb #d5262bd7
 @patch
-def taught(self:REKDOriginal, student, batch: Batch, kept: torch.Tensor, choice: torch.Tensor, logits: torch.Tensor, tau: float) -> dict:
-    "What the teacher adds: its selection [B, T, 2] against the student's, and its answers for what the student has kept."
+def taught(self:REKDOriginal,
+    student,              # that selects
+    batch: Batch,         # of texts
+    kept: torch.Tensor,   # [B, T], 1 = read
+    choice: torch.Tensor, # [B, T, 2], the student's, from `softened_choice`
+    logits: torch.Tensor, # the student's [B, C]
+    tau: float            # temperature
+) -> dict:                # parts of the loss
+    "What the teacher adds: its selection against the student's, and its answers for what the student has kept."
     ids, mask = batch[:2]
     theirs = softened_choice(selected(batch.attributions[..., 0], mask, self.rate), tau)
     answers = self.answers(ids if student.rows is None else student.rows[ids], mask, kept.detach())
