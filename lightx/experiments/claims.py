@@ -86,7 +86,9 @@ def _decoy_numbers(rows):
     lost = {f"lost_{k}": v for k, v in lost_by(some, "ag_news", "best", shared=True).items()}
     return _percents(some, ("consistent", "absent", "flipped")) | lost | _ahead(some, "ag_news", "flipped")
 
-def _decoy_holds(o): return o["ahead_low"] > 0 and o["lost_high"] < 2 and o["ce_flipped"] < o["kd_flipped"] < o["best_flipped"]
+def _decoy_holds(o):
+    fallen = {k: o[f"{k}_consistent"] - o[f"{k}_flipped"] for k in ("ce", "kl", "kd")}
+    return o["ahead_low"] > 0 and o["lost_high"] < min(fallen.values()) / 2 and o["teacher_flipped"] > o["best_flipped"]
 
 # %% ../../nbs/07_experiments/claims.ipynb #d0e7e96d
 def _revised_numbers(rows): return _percents(rows, ("original", "revised")) | _ahead(rows, "cad_imdb", "revised")
