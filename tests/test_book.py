@@ -168,7 +168,7 @@ def test_numbers_of_a_page_are_those_of_the_results_files(name, monkeypatch):
         elif isinstance(made := eval(compile(ast.Expression(last.value), name, "eval"), space), Markdown):
             shown.append(made.data)
             assert made.data == "".join(cell["outputs"][0]["data"]["text/markdown"]), "run the notebook again"
-    assert len(shown) == {"index": 1, "measured": 19}[name] and all(re.search(r"\d", o) for o in shown)
+    assert len(shown) == {"index": 1, "measured": 21}[name] and all(re.search(r"\d", o) for o in shown)
 
 
 def test_commands_in_the_text_are_those_of_the_command_line():

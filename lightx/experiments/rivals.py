@@ -74,7 +74,7 @@ def svm_rival(
 ) -> np.ndarray:          # scores [M, C]
     "A linear support vector machine on TF-IDF of words, or of words and bigrams."
     check_number("trials", trials, TRIED)
-    y, (extra, decided), settings = np.array(labels), more or ([], []), _svm_settings(trials)
+    y, splits, (extra, decided), settings = np.array(labels), parts(labels, seed=seed), more or ([], []), _svm_settings(trials)
     target = np.concatenate([y, np.asarray(decided, int)])
     counters = {n: TfidfVectorizer(sublinear_tf=True, ngram_range=(1, n)) for n in dict(settings)}
     weighed = {n: o.fit_transform([*texts, *extra]) for n, o in counters.items()}
@@ -83,7 +83,6 @@ def svm_rival(
         return LinearSVC(C=c, random_state=seed).fit(weighed[n][rows], target[rows])
     def judge(setting):
         return np.mean([f1_score(y[held], fit(*setting, rows).predict(weighed[setting[0]][held]), average="macro") for rows, held in splits])
-    splits = parts(labels, seed=seed)
     n, c = best_of(settings, judge) if trials > 1 else settings[0]
     machine = fit(n, c, np.arange(len(y)))
     return in_columns(machine.decision_function(counters[n].transform(test)), machine.classes_, int(target.max()) + 1)

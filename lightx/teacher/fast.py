@@ -18,10 +18,16 @@ from .forward import plain_forward, reads_segments
 # %% ../../nbs/02_teacher/fast.ipynb #cbf9a7e3
 def _agree(ours, theirs): return ours.shape == theirs.shape and (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
+# %% ../../nbs/02_teacher/fast.ipynb #formsdict
+class _Forms(dict):
+    "What is made of a model's layers, and is no part of its copies or of its file."
+    def __deepcopy__(self, memo): return _Forms()
+    def __reduce__(self): return _Forms, ()
+
 # %% ../../nbs/02_teacher/fast.ipynb #f210e263
 def _form(model, dtype):
     "The layers of its family on the weights of a model: made once, and again when a weight has changed."
-    forms = model.__dict__.setdefault("_fast_forms", {}) # a plain attribute, so that no state dict has it
+    forms = model.__dict__.setdefault("_fast_forms", _Forms()) # a plain attribute, so that no state dict has it
     weights = list(model.parameters())
     # Sums, since a tensor's version does not count what is done to its `.data`.
     stamp = [o.data_ptr() for o in weights], torch.stack([o.sum(dtype=torch.double) for o in weights]).tolist()

@@ -17,7 +17,7 @@ from lightx.training import (ADKDOriginal, Batch, corpus_maps, DiXtillOriginal, 
                              explain_student, find_method, grad_cam, IGAugmentOriginal, kl_losses, METHODS, methods, predict_student,
                              REKDOriginal, run_plan, saliency, selected, softened_choice, Task)
 
-ORIGINALS = [o for o in METHODS if METHODS[o].__module__.endswith("originals")]
+ORIGINALS = [o for o in METHODS if "training.original" in METHODS[o].__module__]
 
 
 def random_batch(seed=0, texts=4, classes=3, width=3, dtype=torch.float64):
