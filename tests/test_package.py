@@ -220,3 +220,9 @@ def test_the_base_install_is_small_and_answers(built, tmp_path, monkeypatch):
     assert json.loads(answer)["label"] == json.loads((model / "answers.json").read_text())[0]["label"]
     asked = subprocess.run([python, "-m", "lightx", "distill", "bbc_news"], capture_output=True, text=True, cwd=tmp_path)
     assert asked.returncode == 2 and "pip install 'lightx[train]'" in asked.stderr
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_has_all_that_it_says_it_has(part):
+    module = import_module(f"lightx.{part}")
+    assert [o for o in module.__all__ if not hasattr(module, o)] == [] and len(set(module.__all__)) == len(module.__all__)

@@ -181,5 +181,6 @@ def decoys_named(
     "What the teacher's explanations of the students' texts make of decoys."
     train, classes = part.train, part.teacher.model.config.num_labels
     decided = of_decided_class(train.attributions, train.logits).numpy()
-    words = [o[1:-1] for o in part.ids(made_up_words(classes))]
+    forms = [f for o in made_up_words(classes) for f in (o, f" {o}")] # some tokenizers spell a text's first word otherwise
+    words = part.teacher.tokenizer(forms, add_special_tokens=False)["input_ids"]
     return [dict(condition="train") | o for o in decoy_rows([o[:n] for o, n in zip(decided, train.lengths)], train.ids, words)]

@@ -173,6 +173,7 @@ def _corpus_of(data, folder):
     if data != "bbc_news" and not where.is_dir(): raise InputError(f"{where}: no such folder: name the one that the corpora are in")
     return _corpus(where), Path(where)
 
+# %% ../../nbs/07_experiments/protocol_texts.ipynb #5c838cf5
 def without(
     ds,              # `datasets.Dataset` with `text`
     texts: list[str] # to leave out
@@ -187,12 +188,15 @@ def _drawn(question, corpus, n_per_class, subset):
     train, own = corpus["train"], None
     least = int(np.bincount(train["label"][:]).min())
     n = min(n_per_class, least)
-    if more := min(question.teacher_n_per_class, least - n):
+    if question.teacher_n_per_class:
+        if not (more := min(question.teacher_n_per_class, least - n)):
+            raise InputError(f"{n_per_class} texts a class leave none of {least} for a teacher of its own: ask for fewer")
         own = balanced(train, more, 0)
         train = without(train, own["text"][:])
     few = balanced(train, n, subset)
     return own, few, without(train, few["text"][:])["text"][:]
 
+# %% ../../nbs/07_experiments/protocol_texts.ipynb #5e57f36d
 def part_texts(
     question: Question, # what is asked
     data: str,          # which corpus

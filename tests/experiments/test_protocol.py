@@ -61,7 +61,7 @@ def test_another_question_stays_in_the_file(asked):
 
 def test_kept_answers_give_the_measured_accuracy(asked):
     folder, question, *_ = asked
-    hits = text_hits(question, folder, folder / "out", "news", 8, "ce", "flipped")
+    hits = text_hits(folder / "decisions_decoy.npz", question, "news", 8, "ce", "flipped")
     rows = read_results(folder / "evidence.json")[1].query("question == 'decoy' and condition == 'flipped' and metric == 'accuracy'")
     assert hits.shape == (2, 1, 2, 27)
     np.testing.assert_allclose(hits.mean(-1), grid_values(rows, "ce"))

@@ -88,12 +88,9 @@ def test_a_long_text_is_read_as_the_whole_is(parts, which):
 @pytest.mark.parametrize("text", ["oil prices soar. " * 600_000, "oil prices é. " * 700_000, " " * 10_000_000, "\x00" * 10_000_000, "a" * 10_000_000,
                                   "油价" * 5_000_000, "[SEP]a" * 1_500_000], ids=["plain", "accent", "spaces", "zeros", "word", "signs", "marks"])
 def test_ten_million_characters_take_under_a_second(text):
-    def measure():
-        start = time.process_time()
-        reading, = MANY["wordpiece", 32]([text])
-        assert len(reading.ids) <= 32 and reading.truncated == (len(reading.ids) == 32)
-        return time.process_time() - start
-    assert any(measure() < 1 for _ in range(2)) # a second look where the other core was in the way
+    read, start = MANY["wordpiece", 32], time.process_time()
+    reading, = read([text])
+    assert time.process_time() - start < 1 and len(reading.ids) <= 32 and reading.truncated == (len(reading.ids) == 32)
 
 def test_a_text_is_cut_only_if_it_is_long(monkeypatch):
     read = Reader(trained("bytes"), 8)
